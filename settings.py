@@ -1,0 +1,104 @@
+"""Every setting, from the environment (prefix SOJOURN_) or a `.env` file."""
+
+from __future__ import annotations
+
+from datetime import time
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from workflows.clock import zone
+from workflows.rules import Policy, QuietHours
+
+DEVELOPMENT_WRITE_KEY = "write-development"
+DEVELOPMENT_ADMIN_KEY = "admin-development"
+CHANNEL_NAMES = ("email", "sms", "push", "in_app")
+
+
+class Settings(BaseSettings):
+    """How this process runs. `environment=production` refuses the development keys."""
+
+    model_config = SettingsConfigDict(env_prefix="SOJOURN_", env_file=".env", extra="ignore")
+
+    environment: Literal["development", "production"] = "development"
+    journeys: Path = Path(__file__).parent / "journeys"
+    database_url: str = "sqlite+aiosqlite:///.sojourn/sojourn.db"
+
+    temporal_address: str = Field("localhost:7233", validation_alias="TEMPORAL_ADDRESS")
+    temporal_namespace: str = Field("default", validation_alias="TEMPORAL_NAMESPACE")
+    temporal_api_key: SecretStr | None = Field(None, validation_alias="TEMPORAL_API_KEY")
+    temporal_tls_cert: Path | None = None
+    temporal_tls_key: Path | None = None
+    temporal_ui_url: str = "http://localhost:8233"
+    task_queue: str = "journeys"
+
+    write_key: SecretStr = SecretStr(DEVELOPMENT_WRITE_KEY)
+    admin_key: SecretStr = SecretStr(DEVELOPMENT_ADMIN_KEY)
+
+    live: bool = False  # deliver through the providers instead of the mailbox
+    allow_recipients: list[str] = []  # outside production, whom `live` may reach: addresses, or @domains
+
+    zone: str = "UTC"  # of people whose own is unknown
+    locale: str = "en"
+    quiet_hours: dict[str, str] = {"sms": "21:00-08:00", "push": "21:00-08:00"}
+    on_ambiguous: dict[str, Literal["drop", "resend", "hold"]] = {}  # by channel; see docs/channels.md
+
+    smtp_url: SecretStr | None = None  # smtp[s]://user:password@host:port
+    email_from: str = "Sojourn <hello@localhost>"
+    twilio_account_sid: str | None = None
+    twilio_auth_token: SecretStr | None = None
+    twilio_from: str | None = None  # a number, or a messaging service's sid (MG…)
+    twilio_base_url: str | None = None
+    fcm_credentials: Path | None = None  # a service account's JSON file
+    fcm_base_url: str = "https://fcm.googleapis.com"
+
+    max_concurrent_sends: int = 50
+    graceful_shutdown_seconds: int = 60
+    sandbox: bool = False  # run workflow code in Temporal's sandbox
+    continue_after: int | None = None  # steps after which a run continues as new; by Temporal's suggestion unless set
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        if zone(name) is None:
+            raise ValueError(f"SOJOURN_ZONE={name!r} is not an IANA time zone, such as Europe/Berlin")
+        return name
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def _known_channels(cls, hours: dict[str, str]) -> dict[str, str]:
+        for channel, span in hours.items():
+            if channel not in CHANNEL_NAMES:
+                raise ValueError(f"SOJOURN_QUIET_HOURS names the channel {channel!r}; there are {', '.join(CHANNEL_NAMES)}")
+            _quiet(span)
+        return hours
+
+    @model_validator(mode="after")
+    def _no_development_keys_in_production(self) -> Self:
+        if self.environment == "production":
+            for name, key, known in (
+                ("SOJOURN_WRITE_KEY", self.write_key, DEVELOPMENT_WRITE_KEY),
+                ("SOJOURN_ADMIN_KEY", self.admin_key, DEVELOPMENT_ADMIN_KEY),
+            ):
+                if key.get_secret_value() == known or len(key.get_secret_value()) < 16:
+                    raise ValueError(f"{name} must be set to a secret of at least 16 characters in production")
+        return self
+
+    @property
+    def policy(self) -> Policy:
+        """What the gate goes by."""
+        return Policy(quiet_hours={channel: _quiet(span) for channel, span in self.quiet_hours.items()})
+
+    def ui_url(self, workflow_id: str) -> str:
+        """Return the page of a run in the Temporal UI."""
+        return f"{self.temporal_ui_url}/namespaces/{self.temporal_namespace}/workflows/{workflow_id.replace('/', '%2F')}"
+
+
+def _quiet(span: str) -> QuietHours:
+    start, dash, end = span.partition("-")
+    try:
+        return QuietHours(time.fromisoformat(start.strip()), time.fromisoformat(end.strip()))
+    except ValueError:
+        raise ValueError(f"quiet hours {span!r} are not of the form 21:00-08:00") from None

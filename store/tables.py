@@ -1,0 +1,242 @@
+"""The tables: what Sojourn keeps, and for whom."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Index, Integer, Text, TypeDecorator, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware moment, kept in UTC; SQLite, which has no zones, gets it naive and gives it back aware."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone: moments are aware")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+Id = BigInteger().with_variant(Integer, "sqlite")
+Document = JSON().with_variant(JSONB, "postgresql")
+
+
+def moment(**options: Any) -> Any:
+    return Field(sa_type=Moment, **options)
+
+
+class Person(SQLModel, table=True):
+    """One profile. Its row is the lock under which this person's events are accepted and messages begin."""
+
+    __tablename__ = "people"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Id)
+    user_id: str = Field(unique=True)
+    zone: str = ""
+    locale: str = ""
+    email: str | None = None
+    phone: str | None = None
+    traits: dict[str, Any] = Field(default_factory=dict, sa_type=Document)
+    trait_times: dict[str, str] = Field(default_factory=dict, sa_type=Document)  # when each trait was set, ISO 8601
+    created_at: datetime = moment()
+    erased_at: datetime | None = moment(default=None)
+    claimed_by: str | None = None  # the router that works on this person's events, up to `claimed_until` by the database's clock
+    claimed_until: datetime | None = moment(default=None)
+
+
+class Device(SQLModel, table=True):
+    """A push token, and whose it is."""
+
+    __tablename__ = "devices"
+
+    token: str = Field(primary_key=True)
+    person_id: int = Field(foreign_key="people.id", index=True, sa_type=Id)
+    platform: str = ""
+    seen_at: datetime = moment()
+
+
+class Consent(SQLModel, table=True):
+    """What a person said about a topic. Rows are only ever added; the last one for topic and channel holds ('*': all channels)."""
+
+    __tablename__ = "consents"
+    __table_args__ = (Index("consents_by_topic", "person_id", "topic", "id"),)
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Id)
+    person_id: int = Field(foreign_key="people.id", sa_type=Id)
+    topic: str
+    channel: str = "*"
+    granted: bool
+    source: str = ""
+    at: datetime = moment()
+
+
+class AcceptedEvent(SQLModel, table=True):
+    """One accepted call, for good. `id` is the order of acceptance, per person.
+
+    `status`: `pending` until the router has acted on it, then `routed`; `unknown` and `invalid` events are kept, with
+    `error`, and never reach a run. `clock_offset` is what the run's clock is ahead of the real one, in seconds: 0 but for
+    a played stream. `run_id` is set on what concerns one run only. `reconsider` names the journey that this event is to be
+    considered for again, as a trigger.
+    """
+
+    __tablename__ = "events"
+    __table_args__ = (
+        UniqueConstraint("message_id"),
+        Index("events_by_person", "person_id", "id"),
+        Index(
+            "events_to_route",
+            "person_id",
+            "id",
+            sqlite_where=text("status = 'pending' OR reconsider IS NOT NULL"),
+            postgresql_where=text("status = 'pending' OR reconsider IS NOT NULL"),
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Id)
+    person_id: int = Field(foreign_key="people.id", sa_type=Id)
+    message_id: str
+    kind: str  # track, identify, run (a requested run), exit (an operator's)
+    name: str  # the event's wire name
+    data: dict[str, Any] = Field(default_factory=dict, sa_type=Document)  # properties or traits, as sent
+    context: dict[str, Any] = Field(default_factory=dict, sa_type=Document)
+    occurred_at: datetime = moment()  # by the client's clock
+    accepted_at: datetime = moment()  # by the person's clock: ours, but for a played stream
+    clock_offset: float = 0.0
+    run_id: str | None = None
+    status: str = "pending"
+    error: str = Field(default="", sa_type=Text)
+    reconsider: str | None = None
+
+
+class Run(SQLModel, table=True):
+    """One person's run through a journey. `status`: starting, running, then completed, exited, terminated, cancelled, failed."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        Index("runs_by_person", "person_id", "journey"),
+        Index(
+            "runs_open",
+            "person_id",
+            "journey",
+            "key",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
+
+    id: str = Field(primary_key=True)
+    person_id: int = Field(foreign_key="people.id", sa_type=Id)
+    journey: str
+    version: int
+    key: str = ""
+    workflow_id: str = Field(index=True)
+    status: str = "starting"
+    reason: str = Field(default="", sa_type=Text)
+    paused: bool = False
+    trigger_id: int | None = Field(default=None, sa_type=Id)  # the event it started on
+    trigger: str  # its wire name
+    started_at: datetime = moment()  # by the run's clock
+    ended_at: datetime | None = moment(default=None)
+    requested_at: datetime = moment()  # by the real clock
+    idempotency_key: str | None = Field(default=None, unique=True)
+    request: str | None = None  # a digest of the request that asked for it
+
+
+class Delivery(SQLModel, table=True):
+    """The ledger: one row a message that a run meant to send, by its idempotency key, `run_id:step`.
+
+    `status`: `intent` while an attempt holds the lease, `deferred` until `retry_at`, `retrying` after an outage, then one of
+    `sent`, `suppressed`, `exited`, `failed`, `unknown`. `reason` is the one that decided.
+    """
+
+    __tablename__ = "messages"
+    __table_args__ = (Index("messages_by_person", "person_id", "at"),)
+
+    key: str = Field(primary_key=True)
+    run_id: str = Field(foreign_key="runs.id", index=True)
+    person_id: int = Field(foreign_key="people.id", sa_type=Id)
+    journey: str
+    step: str
+    channel: str
+    template: str
+    topic: str
+    status: str
+    reason: str = Field(default="", sa_type=Text)
+    at: datetime = moment()  # of the last decision, by the run's clock
+    attempts: int = 0
+    leased_until: datetime | None = moment(default=None)  # by the database's clock
+    retry_at: datetime | None = moment(default=None)
+    provider_id: str | None = None
+    experiment: str | None = None
+    variant: str | None = None
+    exposed_at: datetime | None = moment(default=None)
+
+
+class InboxCard(SQLModel, table=True):
+    """An in-app message, in the person's inbox."""
+
+    __tablename__ = "inbox"
+
+    key: str = Field(primary_key=True)
+    person_id: int = Field(foreign_key="people.id", index=True, sa_type=Id)
+    title: str
+    body: str = Field(sa_type=Text)
+    action: str = ""
+    action_url: str = ""
+    at: datetime = moment()
+    read_at: datetime | None = moment(default=None)
+
+
+class MailboxItem(SQLModel, table=True):
+    """What a development transport delivered in place of the world."""
+
+    __tablename__ = "mailbox"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Id)
+    key: str
+    person_id: int = Field(foreign_key="people.id", index=True, sa_type=Id)
+    journey: str
+    template: str
+    channel: str
+    recipient: str
+    subject: str = ""
+    text: str = Field(default="", sa_type=Text)
+    html: str = Field(default="", sa_type=Text)
+    at: datetime = moment(index=True)
+
+
+class Assignment(SQLModel, table=True):
+    """Which variant a person was given, for the life of the experiment."""
+
+    __tablename__ = "assignments"
+
+    person_id: int = Field(foreign_key="people.id", primary_key=True, sa_type=Id)
+    experiment: str = Field(primary_key=True)
+    variant: str
+    at: datetime = moment()
+
+
+class Operation(SQLModel, table=True):
+    """What an operator did to a run, and why."""
+
+    __tablename__ = "operations"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Id)
+    run_id: str = Field(foreign_key="runs.id", index=True)
+    action: str
+    actor: str
+    reason: str = Field(sa_type=Text)
+    step: str = ""
+    at: datetime = moment()

@@ -1,0 +1,189 @@
+"""What a journey is: the events it knows, and the function with its terms of entry and exit."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from types import UnionType
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from workflows.journey import Journey
+
+EVENTS: dict[str, type[Event]] = {}
+JOURNEYS: dict[tuple[str, int], Definition[Any]] = {}
+
+IDENTIFY = "identify"
+RESERVED = (IDENTIFY,)
+
+
+class Event(BaseModel):
+    """Something a person did. Its wire name is the class name in snake_case, or the `name` given with the class.
+
+    Its fields are all that a journey and a run's history see of the event; other properties are stored, and stay out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    name: ClassVar[str]
+
+    def __init_subclass__(cls, *, name: str | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        if cls.name in RESERVED:
+            raise TypeError(f"{cls.__module__}.{cls.__name__}: the event name {cls.name!r} is Sojourn's own; give it another")
+        known = EVENTS.setdefault(cls.name, cls)
+        if known is not cls:
+            raise TypeError(
+                f"two events are called {cls.name!r}: {known.__module__}.{known.__name__} and "
+                f"{cls.__module__}.{cls.__name__}; give one of them a name="
+            )
+
+
+E = TypeVar("E", bound=Event)
+JourneyFunction = Callable[["Journey", E], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Again:
+    """When a person may enter once more: never (`after` is None), or that long after their last run ended."""
+
+    after: timedelta | None
+
+
+ONCE = Again(None)
+ALWAYS = Again(timedelta(0))
+
+
+def after(duration: timedelta) -> Again:
+    """Let a person enter again once `duration` has passed since their last run ended."""
+    if duration < timedelta(0):
+        raise ValueError(f"after({duration!r}): a re-entry cannot be due before the last run has ended")
+    return Again(duration)
+
+
+def refusal(again: Again, last_ended: datetime | None, now: datetime) -> str | None:
+    """Say why a person without an open run may not enter now, or None if they may. `last_ended` is None for a first run."""
+    if last_ended is None:
+        return None
+    if again.after is None:
+        return "entered before, and this journey is entered once"
+    opens = last_ended + again.after
+    return None if now >= opens else f"may enter again from {opens.isoformat(timespec='seconds')}"
+
+
+@dataclass(frozen=True)
+class Definition(Generic[E]):
+    """A journey as the engine knows it."""
+
+    name: str
+    version: int
+    function: JourneyFunction[E]
+    triggers: tuple[type[E], ...]
+    exits_on: tuple[type[Event], ...] = ()
+    goal: type[Event] | None = None
+    again: Again = ONCE
+    key: str | None = None
+    topic: str = ""
+
+    def key_of(self, data: Mapping[str, Any]) -> str:
+        """Return which of a person's parallel runs an event with this data belongs to: '' for a journey without a key."""
+        return "" if self.key is None else str(data.get(self.key, ""))
+
+    def concerns(self, event: type[Event], data: Mapping[str, Any], key: str) -> bool:
+        """Say whether an event of that type reaches the run of that key: all that lack the field do, else the equal ones."""
+        return self.key is None or self.key not in event.model_fields or str(data.get(self.key, "")) == key
+
+    @cached_property
+    def exit_names(self) -> frozenset[str]:
+        return frozenset(event.name for event in self.exits_on)
+
+    @cached_property
+    def trigger_names(self) -> frozenset[str]:
+        return frozenset(event.name for event in self.triggers)
+
+    @cached_property
+    def place(self) -> str:
+        """File and line of the function, for messages."""
+        code = inspect.unwrap(self.function).__code__
+        return f"{code.co_filename}:{code.co_firstlineno}"
+
+
+def journey(
+    *,
+    exits_on: type[Event] | tuple[type[Event], ...] = (),
+    goal: type[Event] | None = None,
+    again: Again = ONCE,
+    key: str | None = None,
+    topic: str | None = None,
+    version: int = 1,
+) -> Callable[[JourneyFunction[E]], Definition[E]]:
+    """Make a journey of a function; the event (or union of events) its second parameter is annotated with triggers it.
+
+    A function called `onboarding_v1` with `version=1` is the older version 1 of the journey `onboarding`: it serves the
+    runs that are in it, and new runs begin in the newest version. `topic` is what a person consents to or opts out of; the
+    journey's name unless given. Raises TypeError, with the place, for a function that cannot be a journey.
+    """
+
+    def define(function: JourneyFunction[E]) -> Definition[E]:
+        name = function.__name__.removesuffix(f"_v{version}")
+        definition = Definition(
+            name=name,
+            version=version,
+            function=function,
+            triggers=_triggers(function),
+            exits_on=exits_on if isinstance(exits_on, tuple) else (exits_on,),
+            goal=goal,
+            again=again,
+            key=key,
+            topic=topic or name,
+        )
+        _refuse_missing_key(definition)
+        if known := JOURNEYS.get((name, version)):
+            raise TypeError(
+                f"{definition.place}: journey {name!r} has a version {version} already, at {known.place}; "
+                f"give this one another name or version"
+            )
+        JOURNEYS[name, version] = definition
+        return definition
+
+    return define
+
+
+def current(name: str) -> Definition[Any] | None:
+    """Return the newest version of a journey: the one that new runs enter."""
+    versions = [version for known, version in JOURNEYS if known == name]
+    return JOURNEYS[name, max(versions)] if versions else None
+
+
+def newest() -> list[Definition[Any]]:
+    """Return the newest version of every journey, by name."""
+    return [definition for name in sorted({name for name, _ in JOURNEYS}) if (definition := current(name))]
+
+
+def _triggers(function: JourneyFunction[E]) -> tuple[type[E], ...]:
+    where = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}"
+    if not inspect.iscoroutinefunction(function):
+        raise TypeError(f"{where}: journey {function.__name__!r} must be an `async def`")
+    parameters = list(inspect.signature(function).parameters)
+    if len(parameters) != 2:
+        raise TypeError(f"{where}: journey {function.__name__!r} takes two parameters, the Journey and the event that starts it")
+    hint = get_type_hints(function).get(parameters[1])
+    events = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    if not all(isinstance(event, type) and issubclass(event, Event) for event in events):
+        raise TypeError(f"{where}: annotate {parameters[1]!r} with the event, or union of events, that starts the journey")
+    return events
+
+
+def _refuse_missing_key(definition: Definition[Any]) -> None:
+    for event in definition.triggers:
+        if definition.key is not None and definition.key not in event.model_fields:
+            raise TypeError(f"{definition.place}: key={definition.key!r}, but {event.__name__} has no such field")

@@ -1,0 +1,415 @@
+"""The words a journey is written in, and what they mean.
+
+Everything here is deterministic. What differs between a live run and a simulated one is behind `Runtime`.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, time, timedelta
+from typing import Any, Protocol, TypeVar, cast, overload
+from zoneinfo import ZoneInfo
+
+from workflows.clock import EVERY_DAY, Day, in_words, next_time, share, zone
+from workflows.definition import EVENTS, Definition, Event
+from workflows.messages import Message
+from workflows.run import Arrival, Exited, Memory, Open, Order, Receipt, Step, StepMismatch, User
+
+A = TypeVar("A", bound=Event)
+B = TypeVar("B", bound=Event)
+C = TypeVar("C", bound=Event)
+T = TypeVar("T")
+
+ZERO = timedelta(0)
+LONGEST = timedelta(days=3653)
+
+
+@dataclass(frozen=True)
+class Sending:
+    """A message on its way to the gate: under which step, until when, and with which variant of its experiment."""
+
+    step: str
+    message: Message
+    expires: datetime
+    variant: str = ""
+
+
+class Runtime(Protocol):
+    """What a journey needs from the world it runs in."""
+
+    def now(self) -> datetime:
+        """Return the run's clock, aware."""
+        ...
+
+    async def wait(self, ready: Callable[[], bool], deadline: datetime | None, summary: Callable[[], str]) -> bool:
+        """Return True once `ready()`, or False at the deadline, if there is one. When both come together, it is ready."""
+        ...
+
+    async def deliver(self, sending: Sending) -> Receipt:
+        """Ask the gate, and send if it says so."""
+        ...
+
+    async def assign(self, experiment: str, weights: Mapping[str, int]) -> str:
+        """Return the variant this person has in the experiment, choosing it the first time."""
+        ...
+
+    def stepped(self) -> None:
+        """Take note that a step is over. May leave the function, to continue it elsewhere from its memory."""
+        ...
+
+
+class Journey:
+    """One person's run through a journey: the only thing its code may touch."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        definition: Definition[Any],
+        user: User,
+        trigger: Event,
+        started: datetime,
+        memory: Memory,
+        fallback_zone: str = "UTC",
+    ) -> None:
+        self.memory = memory
+        self._runtime = runtime
+        self._definition = definition
+        self._trigger = trigger
+        self._fallback_zone = fallback_zone
+        self._users: list[tuple[int, User]] = [(0, user)]
+        self._events: list[tuple[int, Event]] = []  # with how many arrivals the run had, this one included
+        self._unread: list[tuple[int, Event]] = []  # by seq
+        self._known: set[int] = set()
+        self._calls: dict[str, int] = {}
+        self._variants: dict[str, str] = {}
+        self._replayed = 0
+        self._place = 0
+        self._moment = started
+        self._exit: str | None = None
+        self._skipped: str | None = None
+        arrivals, memory.inbox = memory.inbox, []
+        for arrival in arrivals:
+            self.take(arrival)
+
+    # What a journey may ask
+
+    @property
+    def user(self) -> User:
+        """The person, as the run knew them when its last step ended."""
+        return next(user for place, user in reversed(self._users) if place <= self._place)
+
+    @property
+    def traits(self) -> Mapping[str, Any]:
+        """The person's traits, as the run knew them when its last step ended."""
+        return self.user.traits
+
+    @property
+    def now(self) -> datetime:
+        """The run's clock, in the person's zone: the moment its last step ended."""
+        return self._moment.astimezone(self.zone)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The person's zone; the configured one if theirs is unknown."""
+        return zone(self.user.zone) or zone(self._fallback_zone) or ZoneInfo("UTC")
+
+    def seen(self, *events: type[A]) -> list[A]:
+        """Return what has happened so far of these events, the trigger included, in the order of arrival. Consumes nothing."""
+        past = [self._trigger, *(event for place, event in self._events if place <= self._place)]
+        return [event for event in past if isinstance(event, events)]
+
+    # The verbs
+
+    async def send(self, message: Message, *, key: str | None = None) -> Receipt:
+        """Deliver `message` if the gate allows it, waiting out quiet hours and caps until it expires."""
+        key = self._key(key or f"send:{message.channel}/{message.template}")
+        if step := self._logged(key):
+            return Receipt(**step.outcome)
+        deadline = await self._enter(key, _checked(message.expires))
+        receipt = await self._deliver(Sending(key, message, deadline, self._variants.get(message.experiment or "", "")))
+        self._over(key, {"status": receipt.status, "reason": receipt.reason}, deadline)
+        if receipt.status == "exited":
+            raise Exited(receipt.reason)
+        return receipt
+
+    @overload
+    async def wait_for(
+        self, event: type[A], /, *, within: timedelta, where: Callable[[A], bool] | None = None, key: str | None = None
+    ) -> A | None: ...
+    @overload
+    async def wait_for(
+        self,
+        event: type[A],
+        or_: type[B],
+        /,
+        *,
+        within: timedelta,
+        where: Callable[[A | B], bool] | None = None,
+        key: str | None = None,
+    ) -> A | B | None: ...
+    @overload
+    async def wait_for(
+        self,
+        event: type[A],
+        or_: type[B],
+        or_too: type[C],
+        /,
+        *,
+        within: timedelta,
+        where: Callable[[A | B | C], bool] | None = None,
+        key: str | None = None,
+    ) -> A | B | C | None: ...
+    async def wait_for(
+        self, *events: type[Any], within: timedelta, where: Callable[[Any], bool] | None = None, key: str | None = None
+    ) -> Any:
+        """Return the earliest of these events that no wait of this run has returned yet, or None after `within`.
+
+        It may have come before the wait began; the trigger does not count. `where` filters on the typed event.
+        """
+        key = self._key(key or "wait:" + "|".join(event.name for event in events))
+        step = self._logged(key)
+        if step is None:
+            deadline = await self._enter(key, _checked(within))
+            await self._settle(lambda: self._next(events, where) is not None, deadline)
+            step = self._over(key, self._next(events, where), deadline)
+        return None if step.outcome is None else self._read(step.outcome)
+
+    async def sleep(self, duration: timedelta, *, key: str | None = None) -> None:
+        """Do nothing for `duration`."""
+        key = self._key(key or "sleep")
+        if not self._logged(key):
+            await self._rest(key, await self._enter(key, _checked(duration)))
+
+    async def until(
+        self,
+        moment: time | datetime,
+        *,
+        on: Collection[Day] = EVERY_DAY,
+        spread: timedelta = ZERO,
+        key: str | None = None,
+    ) -> None:
+        """Do nothing until `moment`. A `time` is the next such time where the person is, strictly after now, on one of those days.
+
+        `spread` adds a share of it that is fixed by person, so that a wave at 09:00 is spread over, say, 20 minutes.
+        """
+        key = self._key(key or "until")
+        if not self._logged(key):
+            await self._begin(key)
+            await self._rest(key, self._open(key, self._moment_of(moment, on, spread)))
+
+    async def split(
+        self, experiment: str, variants: Mapping[str, T], weights: Mapping[str, int] | None = None, *, key: str | None = None
+    ) -> T:
+        """Return the variant this person has in the experiment: the same for good, whatever becomes of the weights."""
+        key = self._key(key or f"split:{experiment}")
+        step = self._logged(key)
+        if step is None:
+            deadline = await self._enter(key, ZERO)
+            step = self._over(key, await self._runtime.assign(experiment, _weights(experiment, variants, weights)), deadline)
+        if step.outcome not in variants:
+            raise StepMismatch(
+                f"{self._definition.place}: experiment {experiment!r} gave this person {step.outcome!r}, which is no longer "
+                f"among its variants; keep it, at weight 0, until no run needs it"
+            )
+        self._variants[experiment] = step.outcome
+        chosen = variants[step.outcome]
+        return cast(T, replace(chosen, experiment=experiment)) if isinstance(chosen, Message) else chosen
+
+    # What the world tells the run
+
+    def take(self, arrival: Arrival, event: Event | None = None) -> None:
+        """Take in an accepted event, once. Raises ValueError or KeyError, and stays as it was, if it is not a known, valid one."""
+        if arrival.seq in self._known:
+            return
+        if event is None and arrival.event in EVENTS:
+            event = EVENTS[arrival.event].model_validate(arrival.data)
+        self._known.add(arrival.seq)
+        self.memory.inbox.append(arrival)
+        place = len(self.memory.inbox)
+        if arrival.user is not None:
+            self._users.append((place, arrival.user))
+        if event is None:
+            return
+        self._events.append((place, event))
+        insort(self._unread, (arrival.seq, event), key=lambda entry: entry[0])
+        if isinstance(event, self._definition.exits_on):
+            self._exit = self._exit or event.name
+
+    def ignore(self, seq: int) -> None:
+        """Know the trigger by its number: it has reached the run already."""
+        self._known.add(seq)
+
+    def event(self, seq: int) -> Event:
+        """Return the typed event that reached the run under that number. Raises KeyError if none did."""
+        place = next((place for place, arrival in enumerate(self.memory.inbox, 1) if arrival.seq == seq), 0)
+        return dict(self._events)[place]
+
+    def pause(self, order: Order) -> None:
+        self.memory.paused = order
+
+    def resume(self) -> None:
+        self.memory.paused = None
+
+    def exit(self, order: Order) -> None:
+        self.memory.ended_by = order
+
+    def skip(self, order: Order) -> None:
+        self._skipped = order.step
+
+    def skippable(self, step: str) -> bool:
+        """Say whether that step is the open one, and one that waits: a send that has begun is let finish."""
+        at = self.memory.open
+        return at is not None and at.key == step and (at.retry_at is not None or not step.startswith("send:"))
+
+    @property
+    def unseen_triggers(self) -> list[int]:
+        """The seqs of events that could start this journey and came too late for its function to see: to be considered again."""
+        late = self.memory.inbox[self._place :]
+        return [arrival.seq for arrival in late if arrival.event in self._definition.trigger_names]
+
+    # How a step is taken
+
+    def _key(self, base: str) -> str:
+        calls = self._calls[base] = self._calls.get(base, 0) + 1
+        return base if calls == 1 else f"{base}#{calls}"
+
+    def _logged(self, key: str) -> Step | None:
+        """Return the step from the log of the run that this one continues, if it took it."""
+        if self._replayed == len(self.memory.log):
+            return None
+        step = self.memory.log[self._replayed]
+        if step.key != key:
+            raise self._mismatch(key, step.key)
+        self._replayed += 1
+        self._moment, self._place = step.at, step.place
+        return step
+
+    async def _begin(self, key: str) -> None:
+        """Stand before a step: never once exited, and not while paused."""
+        if self.memory.open and self.memory.open.key != key:
+            raise self._mismatch(key, self.memory.open.key)
+        while self.memory.paused and not self._leaving:
+            await self._runtime.wait(lambda: not self.memory.paused or self._leaving, None, lambda: "paused")
+        self._leave_if_exited()
+
+    async def _enter(self, key: str, within: timedelta) -> datetime:
+        await self._begin(key)
+        return self._open(key, self._runtime.now() + within)
+
+    def _open(self, key: str, deadline: datetime) -> datetime:
+        """Open the step, or go on with it as the continued run left it. Returns its absolute deadline."""
+        self.memory.open = self.memory.open or Open(key, deadline)
+        return self.memory.open.deadline
+
+    async def _settle(self, ready: Callable[[], bool], deadline: datetime) -> bool:
+        """Wait until it is ready, the deadline is there or an operator skips it (True). Leaves on an exit.
+
+        While paused, clocks run on and nothing is decided.
+        """
+        assert self.memory.open is not None
+        key, overdue = self.memory.open.key, self._runtime.now() >= deadline
+
+        def over() -> bool:
+            return self._leaving or (self.memory.paused is None and (overdue or self._skipped == key or ready()))
+
+        while not over():
+            if not await self._runtime.wait(over, None if overdue else deadline, lambda: self._summary(key, deadline)):
+                overdue = True
+        self._leave_if_exited()
+        self._moment = max(self._runtime.now(), deadline) if overdue else self._runtime.now()
+        skipped, self._skipped = self._skipped == key, None
+        return skipped
+
+    def _over(self, key: str, outcome: Any, deadline: datetime) -> Step:
+        self._moment = max(self._moment, self._runtime.now())
+        self._place = len(self.memory.inbox)
+        step = Step(key, self._moment, self._place, outcome, deadline)
+        self.memory.log.append(step)
+        self.memory.open = None
+        self._replayed += 1
+        self._runtime.stepped()
+        return step
+
+    async def _rest(self, key: str, deadline: datetime) -> None:
+        await self._settle(lambda: False, deadline)
+        self._over(key, None, deadline)
+
+    async def _deliver(self, sending: Sending) -> Receipt:
+        assert self.memory.open is not None
+        while True:
+            if (retry_at := self.memory.open.retry_at) is not None:
+                if await self._settle(lambda: False, retry_at):
+                    return Receipt("suppressed", "skipped by an operator")
+                self.memory.open = replace(self.memory.open, retry_at=None)
+            receipt = await self._runtime.deliver(sending)
+            if receipt.status != "deferred":
+                return receipt
+            self.memory.open = replace(self.memory.open, retry_at=receipt.retry_at)
+
+    def _next(self, events: tuple[type[Event], ...], where: Callable[[Any], bool] | None) -> int | None:
+        """Return the seq of the earliest unread event of those types that fits."""
+        for seq, event in self._unread:
+            if isinstance(event, events) and (where is None or where(event)):
+                return seq
+        return None
+
+    def _read(self, seq: int) -> Event:
+        index = next(index for index, (known, _) in enumerate(self._unread) if known == seq)
+        return self._unread.pop(index)[1]
+
+    @property
+    def _leaving(self) -> bool:
+        return self._exit is not None or self.memory.ended_by is not None
+
+    def _leave_if_exited(self) -> None:
+        if self.memory.ended_by is not None:
+            raise Exited(str(self.memory.ended_by))
+        if self._exit is not None:
+            raise Exited(self._exit)
+
+    def _moment_of(self, moment: time | datetime, on: Collection[Day], spread: timedelta) -> datetime:
+        if isinstance(moment, datetime):
+            if moment.tzinfo is None:
+                raise ValueError(f"until({moment!r}) has no time zone: use a `time` for the person's own, or an aware datetime")
+            return moment + spread * share(self.user.id)
+        if moment.tzinfo is not None:
+            raise ValueError(f"until({moment!r}): a `time` is read where the person is; leave its time zone out")
+        if not on:
+            raise ValueError("until(on=()) names no day it could ever be")
+        return next_time(self._runtime.now(), moment, self.zone, on, spread * share(self.user.id))
+
+    def _summary(self, key: str, deadline: datetime) -> str:
+        verb, _, name = key.partition(":")
+        left = in_words(deadline - self._runtime.now())
+        match verb:
+            case "wait":
+                return f"wait for {name}, {left}"
+            case "send":
+                return f"{name} waits for its gate, {left}"
+            case _:
+                return f"{key} until {deadline.astimezone(self.zone):%a %d %b %Y %H:%M}"
+
+    def _mismatch(self, key: str, logged: str) -> StepMismatch:
+        return StepMismatch(
+            f"{self._definition.place}: this run of {self._definition.name!r} version {self._definition.version} was at step "
+            f"{logged!r}, and its code now comes to {key!r}; restore the order of steps, or give the new order a new version="
+        )
+
+
+def _checked(duration: timedelta) -> timedelta:
+    if not isinstance(duration, timedelta):
+        raise TypeError(f"a duration is a timedelta, not {duration!r}")
+    if duration > LONGEST:
+        raise ValueError(f"a wait of {duration.days} days is longer than the ten years a run may wait")
+    return max(duration, ZERO)
+
+
+def _weights(experiment: str, variants: Mapping[str, Any], weights: Mapping[str, int] | None) -> Mapping[str, int]:
+    weights = weights or dict.fromkeys(variants, 1)
+    if set(weights) != set(variants) or min(weights.values(), default=0) < 0 or not sum(weights.values()):
+        raise ValueError(
+            f"split({experiment!r}): weights {dict(weights)!r} must name each of {list(variants)!r}, be at least 0, not all be 0"
+        )
+    return weights

@@ -1,0 +1,59 @@
+"""What a journey can say: one class a channel, values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, ClassVar
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message to one person, by the name of its template.
+
+    `data` is what the journey adds to the template's variables: plain JSON values, nothing private, for it enters the run's
+    history. `topic` overrides the journey's own. After `expires` (counted from the call of `send`) it is no longer sent.
+    `experiment` names the split whose variant this message carries; `split` fills it in on the messages it chooses from.
+    """
+
+    channel: ClassVar[str]
+
+    template: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    topic: str | None = field(default=None, kw_only=True)
+    expires: timedelta = field(default=DAY, kw_only=True)
+    experiment: str | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Email(Message):
+    """An e-mail: HTML from MJML, with a text part."""
+
+    channel: ClassVar[str] = "email"
+
+
+@dataclass(frozen=True)
+class Sms(Message):
+    """A text message to the person's phone."""
+
+    channel: ClassVar[str] = "sms"
+
+
+@dataclass(frozen=True)
+class Push(Message):
+    """A push notification to each of the person's devices."""
+
+    channel: ClassVar[str] = "push"
+
+
+@dataclass(frozen=True)
+class InApp(Message):
+    """A card in the person's inbox inside the product."""
+
+    channel: ClassVar[str] = "in_app"
+
+
+CHANNELS: Mapping[str, type[Message]] = {kind.channel: kind for kind in (Email, Sms, Push, InApp)}

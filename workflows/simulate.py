@@ -1,0 +1,345 @@
+"""Run journeys in virtual time: no server, no network, no sleeping, the same decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Coroutine, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from workflows.clock import zone
+from workflows.definition import IDENTIFY, Definition, Event, refusal
+from workflows.experiment import variant
+from workflows.journey import Journey, Sending
+from workflows.listening import listening
+from workflows.messages import CHANNELS, Message
+from workflows.rules import Facts, Policy, decide
+from workflows.run import Arrival, Exited, Memory, Order, Receipt, Step, User
+
+START = datetime(2025, 1, 6, 12, tzinfo=UTC)  # a Monday, at noon
+SOMEONE = User("user-1", zone="UTC", locale="en")
+
+
+@dataclass(frozen=True)
+class Identify:
+    """The person's zone, locale or traits change. What is None stays as it is."""
+
+    traits: Mapping[str, Any] = field(default_factory=dict)
+    zone: str | None = None
+    locale: str | None = None
+
+
+@dataclass(frozen=True)
+class Operate:
+    """An operator acts on the person's open runs."""
+
+    action: Literal["pause", "resume", "skip", "exit"]
+    order: Order
+
+
+@dataclass(frozen=True)
+class OptOut:
+    """The person opts out of a topic, on one channel or on all."""
+
+    topic: str
+    channel: str | None = None
+
+
+Happening = Event | Identify | Operate | OptOut
+
+
+@dataclass(frozen=True)
+class Person:
+    """Whom a simulation is about: what the run knows of them, and what the gate does."""
+
+    user: User = SOMEONE
+    reachable: frozenset[str] = frozenset(CHANNELS)
+    opted_out: frozenset[tuple[str, str | None]] = frozenset()
+
+    def has_opted_out(self, topic: str, channel: str) -> bool:
+        return (topic, None) in self.opted_out or (topic, channel) in self.opted_out
+
+
+@dataclass(frozen=True)
+class Decided:
+    """One answer of the gate to a message: when, under which step, and what became of it."""
+
+    at: datetime
+    step: str
+    message: Message
+    receipt: Receipt
+
+
+@dataclass
+class Simulation:
+    """What a simulated run did, and how it ended. `status` is `open` while it still waits."""
+
+    definition: Definition[Any]
+    started: datetime
+    decided: list[Decided] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    status: Literal["open", "completed", "exited"] = "open"
+    reason: str = ""
+    ended: datetime | None = None
+
+    @property
+    def sent(self) -> list[Decided]:
+        return [each for each in self.decided if each.receipt.status == "sent"]
+
+    @property
+    def messages(self) -> list[Message]:
+        return [each.message for each in self.sent]
+
+    @property
+    def elapsed(self) -> timedelta:
+        """How long the run took; raises ValueError if it is not over."""
+        if self.ended is None:
+            raise ValueError(f"the run of {self.definition.name!r} that started {self.started} is still open")
+        return self.ended - self.started
+
+
+class _Wait:
+    """What a run hands to its driver: when to wake it."""
+
+    __slots__ = ("deadline", "ready")
+
+    def __init__(self, ready: Callable[[], bool], deadline: datetime | None) -> None:
+        self.ready, self.deadline = ready, deadline
+
+    def __await__(self) -> Generator[_Wait, bool, bool]:
+        return (yield self)
+
+
+class _Run:
+    """One run in virtual time, driven from outside."""
+
+    def __init__(self, life: _Life, definition: Definition[Any], trigger: Event, key: str, seq: int) -> None:
+        self.life, self.definition, self.key = life, definition, key
+        self.result = Simulation(definition, life.clock)
+        self.waiting: _Wait | None = None
+        memory = Memory(log=self.result.steps)
+        self.journey = Journey(self, definition, life.person.user, trigger, life.clock, memory, life.fallback_zone)
+        self.journey.ignore(seq)
+        self.coroutine: Coroutine[_Wait, bool, None] = definition.function(self.journey, trigger)  # type: ignore[assignment]
+        self.resume(None)
+
+    def now(self) -> datetime:
+        return self.life.clock
+
+    async def wait(self, ready: Callable[[], bool], deadline: datetime | None, summary: Callable[[], str]) -> bool:
+        return ready() or await _Wait(ready, deadline)
+
+    async def deliver(self, sending: Sending) -> Receipt:
+        receipt = self.life.gate(self.definition, sending)
+        if receipt.status != "deferred":
+            self.result.decided.append(Decided(self.life.clock, sending.step, sending.message, receipt))
+        return receipt
+
+    async def assign(self, experiment: str, weights: Mapping[str, int]) -> str:
+        return self.life.assign(experiment, weights)
+
+    def stepped(self) -> None:
+        pass
+
+    def resume(self, outcome: bool | None) -> None:
+        try:
+            self.waiting = self.coroutine.send(outcome)  # type: ignore[arg-type]
+        except StopIteration:
+            self._end("completed", "")
+        except Exited as exited:
+            self._end("exited", exited.reason)
+
+    def wake_if_ready(self) -> None:
+        while self.waiting is not None and self.waiting.ready():
+            self.resume(True)
+
+    def _end(self, status: Literal["completed", "exited"], reason: str) -> None:
+        self.waiting = None
+        self.result.status, self.result.reason, self.result.ended = status, reason, self.life.clock
+
+
+class _Life:
+    """One person's events and runs, in order."""
+
+    def __init__(
+        self,
+        definitions: Sequence[Definition[Any]],
+        person: Person,
+        *,
+        variants: Mapping[str, str],
+        receipts: Mapping[str, Receipt],
+        policy: Policy,
+        fallback_zone: str,
+    ) -> None:
+        self.definitions, self.person, self.policy, self.fallback_zone = definitions, person, policy, fallback_zone
+        self.assigned = dict(variants)
+        self.receipts = receipts
+        self.clock = START
+        self.seq = 0
+        self.runs: list[_Run] = []
+        self.open: list[_Run] = []
+
+    def gate(self, definition: Definition[Any], sending: Sending) -> Receipt:
+        message = sending.message
+        topic = message.topic or definition.topic
+        facts = Facts(
+            now=self.clock,
+            expires=sending.expires,
+            zone=zone(self.person.user.zone) or zone(self.fallback_zone) or UTC_ZONE,
+            channel=message.channel,
+            topic=topic,
+            reachable=message.channel in self.person.reachable,
+            opted_out=self.person.has_opted_out(topic, message.channel),
+            policy=self.policy,
+        )
+        verdict = decide(facts)
+        if verdict.status == "send":
+            return self.receipts.get(message.template, SENT)
+        return Receipt(verdict.status, verdict.reason, verdict.retry_at)
+
+    def assign(self, experiment: str, weights: Mapping[str, int]) -> str:
+        if self.assigned.get(experiment) not in weights:
+            self.assigned[experiment] = variant(experiment, weights, self.person.user.id)
+        return self.assigned[experiment]
+
+    def happen(self, at: datetime, happening: Happening) -> None:
+        """Let time pass up to `at`, then let it happen. A deadline at the same moment comes second."""
+        self.pass_until(at)
+        self.clock = max(self.clock, at)
+        self.seq += 1
+        match happening:
+            case Event():
+                self._event(happening)
+            case Identify():
+                self._identify(happening)
+            case Operate(action, order):
+                self._operate(action, order)
+            case OptOut(topic, channel):
+                self.person = replace(self.person, opted_out=self.person.opted_out | {(topic, channel)})
+
+    def pass_until(self, end: datetime | None) -> None:
+        """Let every deadline before `end` pass, in order; all of them if `end` is None."""
+        while due := [run for run in self.open if run.waiting and run.waiting.deadline]:
+            run = min(due, key=_deadline)
+            if end is not None and _deadline(run) >= end:
+                return
+            self.clock = max(self.clock, _deadline(run))
+            run.resume(False)
+            run.wake_if_ready()
+            self._bury()
+
+    def _event(self, event: Event) -> None:
+        data = event.__dict__
+        enrolling = [each for each in self.definitions if event.name in each.trigger_names and not self._has_open(each, data)]
+        arrival = Arrival(self.seq, event.name, self.clock, data)
+        for run in list(self.open):
+            if event.name in listening(run.definition).events and run.definition.concerns(type(event), data, run.key):
+                run.journey.take(arrival, event)
+                run.wake_if_ready()
+        for definition in enrolling:
+            self._enrol(definition, event, self.seq)
+        self._bury()
+
+    def _has_open(self, definition: Definition[Any], data: Mapping[str, Any]) -> bool:
+        key = definition.key_of(data)
+        return any(run.definition.name == definition.name and run.key == key for run in self.open)
+
+    def _enrol(self, definition: Definition[Any], event: Event, seq: int) -> None:
+        key = definition.key_of(event.__dict__)
+        ended = [run.result.ended for run in self.runs if run.definition.name == definition.name and run.key == key]
+        if refusal(definition.again, max((each for each in ended if each), default=None), self.clock) is None:
+            run = _Run(self, definition, event, key, seq)
+            self.runs.append(run)
+            self.open.append(run)
+
+    def _identify(self, change: Identify) -> None:
+        user = self.person.user
+        changed = User(
+            user.id,
+            user.zone if change.zone is None else change.zone,
+            user.locale if change.locale is None else change.locale,
+            {**user.traits, **change.traits},
+        )
+        self.person = replace(self.person, user=changed)
+        for run in self.open:
+            run.journey.take(Arrival(self.seq, IDENTIFY, self.clock, {}, changed))
+
+    def _operate(self, action: str, order: Order) -> None:
+        for run in list(self.open):
+            act = getattr(run.journey, action)
+            act() if action == "resume" else act(order)
+            run.wake_if_ready()
+        self._bury()
+
+    def _bury(self) -> None:
+        """Take away the runs that ended; what they left unseen of their own triggers is considered again."""
+        ended = [run for run in self.open if run.waiting is None]
+        if not ended:
+            return
+        self.open = [run for run in self.open if run.waiting is not None]
+        for run in ended:
+            for seq in run.journey.unseen_triggers:
+                event = run.journey.event(seq)
+                if run.definition in self.definitions and not self._has_open(run.definition, event.__dict__):
+                    self._enrol(run.definition, event, seq)
+        self._bury()
+
+
+def _deadline(run: _Run) -> datetime:
+    assert run.waiting is not None
+    assert run.waiting.deadline is not None
+    return run.waiting.deadline
+
+
+SENT = Receipt("sent")
+UTC_ZONE = ZoneInfo("UTC")
+
+
+def live(
+    definitions: Sequence[Definition[Any]],
+    happenings: Sequence[tuple[datetime, Happening]],
+    person: Person | None = None,
+    *,
+    variants: Mapping[str, str] | None = None,
+    receipts: Mapping[str, Receipt] | None = None,
+    policy: Policy | None = None,
+    fallback_zone: str = "UTC",
+    until: datetime | None = None,
+) -> list[Simulation]:
+    """Live one person's life through these journeys: every run it starts, in order, up to `until` or to the last one's end.
+
+    `happenings` come in order of acceptance. `receipts` tells what a provider answers, by template; `variants` which
+    variant the person has, by experiment; the rest is as it would be live.
+    """
+    life = _Life(
+        definitions,
+        person or Person(),
+        variants=variants or {},
+        receipts=receipts or {},
+        policy=policy or Policy(),
+        fallback_zone=fallback_zone,
+    )
+    for at, happening in happenings:
+        life.happen(at, happening)
+    life.pass_until(until)
+    return [run.result for run in life.runs]
+
+
+def simulate(
+    definition: Definition[Any],
+    starts_with: Event,
+    *,
+    then: Sequence[tuple[timedelta, Happening]] = (),
+    user: User = SOMEONE,
+    at: datetime = START,
+    variants: Mapping[str, str] | None = None,
+    receipts: Mapping[str, Receipt] | None = None,
+    reachable: Collection[str] = tuple(CHANNELS),
+    policy: Policy | None = None,
+) -> Simulation:
+    """Run one journey from its trigger to its end. `then` is what happens afterwards, by time since the start."""
+    happenings: list[tuple[datetime, Happening]] = [(at, starts_with)]
+    happenings += [(at + since, happening) for since, happening in sorted(then, key=lambda entry: entry[0])]
+    person = Person(user, frozenset(reachable))
+    return live([definition], happenings, person, variants=variants, receipts=receipts, policy=policy)[0]
