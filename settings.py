@@ -97,7 +97,7 @@ class Settings(BaseSettings):
 
 
 def _quiet(span: str) -> QuietHours:
-    start, dash, end = span.partition("-")
+    start, _, end = span.partition("-")
     try:
         return QuietHours(time.fromisoformat(start.strip()), time.fromisoformat(end.strip()))
     except ValueError:

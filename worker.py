@@ -1,0 +1,76 @@
+"""Connect, load the journeys, route what is accepted, and run what it wakes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from datetime import timedelta
+
+from activities.all import activities
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from connecting import connect
+from events.reconcile import reconcile_for_ever
+from events.route import Router
+from loading import load
+from settings import Settings
+from store.session import Store
+from workflows.temporal import JourneyWorkflow, runner
+
+log = logging.getLogger(__name__)
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Work until `stop` is set, then finish what has begun."""
+    load(settings.journeys)
+    store, client = Store(settings.database_url), await _reach(settings)
+    router = Router(store, client, settings, name=f"{socket.gethostname()}:{os.getpid()}")
+    await router.drain()
+    async with worker(settings, store, client), asyncio.TaskGroup() as tasks:
+        background = [
+            tasks.create_task(router.run()),
+            tasks.create_task(reconcile_for_ever(store, client, settings.task_queue)),
+        ]
+        await stop.wait()
+        for task in background:
+            task.cancel()
+    await store.close()
+
+
+def worker(settings: Settings, store: Store, client: Client) -> Worker:
+    """Return the Temporal worker that runs every journey and sends on every channel."""
+    return Worker(
+        client,
+        task_queue=settings.task_queue,
+        workflows=[JourneyWorkflow],
+        activities=activities(store, settings),
+        workflow_runner=runner(sandbox=settings.sandbox),
+        max_concurrent_activities=settings.max_concurrent_sends,
+        graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
+        build_id="sojourn",
+    )
+
+
+async def _reach(settings: Settings) -> Client:
+    """Connect as soon as Temporal answers: a worker may be up before its server."""
+    while True:
+        try:
+            return await connect(settings)
+        except RuntimeError as error:
+            log.warning("waiting for Temporal at %s: %s", settings.temporal_address, error)
+            await asyncio.sleep(1)
+
+
+async def main() -> None:
+    stop = asyncio.Event()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(each, stop.set)
+    await run(Settings(), stop)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

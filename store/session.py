@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,7 @@ class Store:
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self.engine = _engine(url, pool_size)
+        self._turn = asyncio.Lock()
 
     @property
     def is_sqlite(self) -> bool:
@@ -30,8 +32,12 @@ class Store:
     async def write(self) -> AsyncIterator[AsyncSession]:
         """A transaction that writes: committed at the end of the block, rolled back if it raises."""
         engine = self.engine.execution_options(sojourn_begin="IMMEDIATE")
-        async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
+        async with self._in_turn(), AsyncSession(engine, expire_on_commit=False) as session, session.begin():
             yield session
+
+    def _in_turn(self) -> AbstractAsyncContextManager[object]:
+        """SQLite has one writer at a time: within a process they queue here, fairly, and not by polling the file."""
+        return self._turn if self.is_sqlite else nullcontext()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:

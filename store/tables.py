@@ -29,6 +29,7 @@ class Moment(TypeDecorator[datetime]):
 
 
 Id = BigInteger().with_variant(Integer, "sqlite")
+TO_ROUTE = "status = 'pending' OR reconsider IS NOT NULL"
 Document = JSON().with_variant(JSONB, "postgresql")
 
 
@@ -86,7 +87,8 @@ class AcceptedEvent(SQLModel, table=True):
 
     `status`: `pending` until the router has acted on it, then `routed`; `unknown` and `invalid` events are kept, with
     `error`, and never reach a run. `clock_offset` is what the run's clock is ahead of the real one, in seconds: 0 but for
-    a played stream. `run_id` is set on what concerns one run only. `reconsider` names the journey that this event is to be
+    a played stream. `run_id` is set on what concerns one run only. `changed` names what the call changed about the person
+    (`zone`, `locale`, traits), which open runs may have to know. `reconsider` names the journey that this event is to be
     considered for again, as a trigger.
     """
 
@@ -94,13 +96,8 @@ class AcceptedEvent(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("message_id"),
         Index("events_by_person", "person_id", "id"),
-        Index(
-            "events_to_route",
-            "person_id",
-            "id",
-            sqlite_where=text("status = 'pending' OR reconsider IS NOT NULL"),
-            postgresql_where=text("status = 'pending' OR reconsider IS NOT NULL"),
-        ),
+        Index("events_to_route", "person_id", "id", sqlite_where=text(TO_ROUTE), postgresql_where=text(TO_ROUTE)),
+        Index("events_to_route_first", "id", sqlite_where=text(TO_ROUTE), postgresql_where=text(TO_ROUTE)),
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=Id)
@@ -113,6 +110,7 @@ class AcceptedEvent(SQLModel, table=True):
     occurred_at: datetime = moment()  # by the client's clock
     accepted_at: datetime = moment()  # by the person's clock: ours, but for a played stream
     clock_offset: float = 0.0
+    changed: list[str] = Field(default_factory=list, sa_type=Document)
     run_id: str | None = None
     status: str = "pending"
     error: str = Field(default="", sa_type=Text)

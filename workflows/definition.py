@@ -20,7 +20,8 @@ EVENTS: dict[str, type[Event]] = {}
 JOURNEYS: dict[tuple[str, int], Definition[Any]] = {}
 
 IDENTIFY = "identify"
-RESERVED = (IDENTIFY,)
+EXIT = "exit"
+RESERVED = (IDENTIFY, EXIT)  # what reaches a run and is no event of the team's
 
 
 class Event(BaseModel):

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar, cast, overload
 from zoneinfo import ZoneInfo
 
 from workflows.clock import EVERY_DAY, Day, in_words, next_time, share, zone
-from workflows.definition import EVENTS, Definition, Event
+from workflows.definition import EVENTS, EXIT, Definition, Event
 from workflows.messages import Message
 from workflows.run import Arrival, Exited, Memory, Open, Order, Receipt, Step, StepMismatch, User
 
@@ -230,6 +230,8 @@ class Journey:
         place = len(self.memory.inbox)
         if arrival.user is not None:
             self._users.append((place, arrival.user))
+        if arrival.event == EXIT:
+            self.exit(Order(**arrival.data))
         if event is None:
             return
         self._events.append((place, event))

@@ -23,6 +23,7 @@ class Continued:
     """What a run that continues as new takes along. `offset` is its clock's lead over the server's, in seconds."""
 
     memory: Memory
+    started: datetime
     offset: float
 
 

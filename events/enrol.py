@@ -1,0 +1,55 @@
+"""May this person enter this journey now? Decided in one place, under their lock, by a unique row."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from store.tables import Person, Run
+from workflows.definition import Definition, refusal
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Nobody was enrolled, and why. `run_id` is the open run that stands in the way, if one does."""
+
+    reason: str
+    run_id: str | None = None
+
+
+async def enrol(
+    session: AsyncSession, definition: Definition[Any], person: Person, trigger: str, data: dict[str, Any], at: datetime
+) -> Run | Refused:
+    """Add the row of a new run that begins at `at`, or say why not. The caller holds the person's lock."""
+    key = definition.key_of(data)
+    runs = (await session.exec(select(Run).where(Run.person_id == person.id, Run.journey == definition.name, Run.key == key))).all()
+    if (open_run := next((run for run in runs if run.ended_at is None), None)) is not None:
+        return Refused(f"is in {definition.name!r} already, in run {open_run.id}", open_run.id)
+    last_ended = max((run.ended_at for run in runs if run.ended_at), default=None)
+    if (reason := refusal(definition.again, last_ended, at)) is not None:
+        return Refused(reason)
+    assert person.id is not None
+    run = Run(
+        id=new_run_id(),
+        person_id=person.id,
+        journey=definition.name,
+        version=definition.version,
+        key=key,
+        workflow_id="/".join(part for part in (definition.name, person.user_id, key) if part),
+        trigger=trigger,
+        started_at=at,
+        requested_at=datetime.now(UTC),
+    )
+    session.add(run)
+    return run
+
+
+def new_run_id() -> str:
+    """Mint an id that sorts by time: 12 hex digits of milliseconds, 16 of chance."""
+    return f"r_{time.time_ns() // 1_000_000:012x}{os.urandom(8).hex()}"

@@ -1,0 +1,96 @@
+"""Keeping the rows of runs true to Temporal: what an operator ends, resets or deletes there is put right here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import update
+from sqlmodel import col, select
+from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from events.temporal import Seen, look, seen
+from store.session import Store
+from store.tables import Run
+
+log = logging.getLogger(__name__)
+
+EVERY = timedelta(seconds=20)
+SETTLING = timedelta(seconds=5)  # younger runs may not be listed yet
+PAGE = 1000
+
+# What became of a run whose workflow was closed from outside, by Temporal's status.
+ENDED = {
+    "COMPLETED": ("completed", ""),
+    "TERMINATED": ("terminated", "terminated in Temporal"),
+    "CANCELED": ("cancelled", "cancelled in Temporal"),
+    "FAILED": ("failed", "failed in Temporal"),
+    "TIMED_OUT": ("failed", "timed out in Temporal"),
+}
+DELETED = ("terminated", "deleted in Temporal")
+
+
+async def reconcile_for_ever(store: Store, client: Client, task_queue: str) -> None:
+    """Put rows right again and again, so that none is wrong for a minute."""
+    while True:
+        try:
+            await reconcile(store, client, task_queue)
+        except (RPCError, OSError) as error:
+            log.warning("reconciling waits, for Temporal or the store does not answer: %s", error)
+        await asyncio.sleep(EVERY.total_seconds())
+
+
+async def reconcile(store: Store, client: Client, task_queue: str) -> int:
+    """Compare every open row with Temporal's open workflows, and put right those that differ. Returns how many."""
+    listed = {each.run_id async for each in _open_workflows(client, task_queue)}
+    settled = datetime.now(UTC) - SETTLING
+    async with store.read() as session:
+        running = select(Run).where(col(Run.ended_at).is_(None), Run.status == "running", Run.requested_at < settled)
+        unlisted = [run for run in (await session.exec(running)).all() if run.id not in listed]
+        known = (await session.exec(select(Run).where(col(Run.ended_at).is_not(None), col(Run.id).in_(listed)))).all()
+    for run in (*unlisted, *known):
+        await put_right(store, client, run)
+    return len(unlisted) + len(known)
+
+
+async def put_right(store: Store, client: Client, run: Run) -> None:
+    """Make the row of a run say what Temporal says of its workflow."""
+    found = await look(client, run.workflow_id)
+    if found is not None and found.run_id == run.id and found.is_open:
+        await _reopen(store, run)
+        return
+    status, reason = ENDED.get(found.status, DELETED) if found is not None and found.run_id == run.id else DELETED
+    async with store.write() as session:
+        end = update(Run).where(col(Run.id) == run.id, col(Run.ended_at).is_(None))
+        await session.exec(end.values(status=status, reason=reason, ended_at=datetime.now(UTC)))
+
+
+async def _reopen(store: Store, run: Run) -> None:
+    """A run that was reset in Temporal goes on; its row says so, unless the person has entered the journey anew."""
+    async with store.write() as session:
+        same = (Run.person_id == run.person_id, Run.journey == run.journey, Run.key == run.key)
+        if (await session.exec(select(Run.id).where(*same, col(Run.ended_at).is_(None)))).first() is None:
+            again = update(Run).where(col(Run.id) == run.id, col(Run.ended_at).is_not(None))
+            await session.exec(again.values(status="running", reason="reset in Temporal", ended_at=None))
+
+
+async def _open_workflows(client: Client, task_queue: str) -> AsyncIterator[Seen]:
+    """List Temporal's open runs of ours. Asked of the raw service: the SDK's own list stumbles over paused ones."""
+    token = b""
+    while True:
+        request = ListWorkflowExecutionsRequest(
+            namespace=client.namespace,
+            page_size=PAGE,
+            next_page_token=token,
+            query=f"TaskQueue = '{task_queue}' AND ExecutionStatus = 'Running'",
+        )
+        answer = await client.workflow_service.list_workflow_executions(request)
+        for info in answer.executions:
+            yield seen(info)
+        token = answer.next_page_token
+        if not token:
+            return

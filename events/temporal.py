@@ -1,0 +1,106 @@
+"""How runs are started and told of events on Temporal, and what it says of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import WorkflowExecutionStatus
+from temporalio.api.workflow.v1 import WorkflowExecutionInfo
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
+from temporalio.client import Client
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from store.tables import Run
+from workflows.wire import Enrolment, Signal
+
+USER = SearchAttributeKey.for_keyword("JourneyUser")
+VERSION = SearchAttributeKey.for_int("JourneyVersion")
+TRIGGER = SearchAttributeKey.for_keyword("JourneyTrigger")
+MEMO = "run_id"
+OPEN = ("RUNNING", "PAUSED")
+
+
+class Told(Enum):
+    """What became of a signal."""
+
+    REACHED = "the run has it"
+    CLOSED = "there is no open run of that id"
+
+
+async def start(client: Client, run: Run, enrolment: Enrolment, task_queue: str) -> bool:
+    """Start the run's workflow. Doing it again is harmless. False if another run of that id has not closed yet."""
+    try:
+        await client.start_workflow(
+            run.journey,
+            enrolment,
+            id=run.workflow_id,
+            task_queue=task_queue,
+            memo={MEMO: run.id},
+            search_attributes=TypedSearchAttributes(
+                [
+                    SearchAttributePair(USER, enrolment.user.id),
+                    SearchAttributePair(VERSION, run.version),
+                    SearchAttributePair(TRIGGER, run.trigger),
+                ]
+            ),
+            static_summary=f"{enrolment.user.id}: {run.journey} since {run.trigger}, {_minute(run.started_at)}",
+        )
+    except WorkflowAlreadyStartedError:
+        other = await look(client, run.workflow_id)
+        return other is not None and other.is_open and other.run_id == run.id
+    return True
+
+
+async def tell(client: Client, run: Run, event: str, signal: Signal) -> Told:
+    """Signal an event to a run, by the event's own name. A run that has it already takes no notice."""
+    try:
+        await client.get_workflow_handle(run.workflow_id).signal(event, signal)
+    except RPCError as error:
+        if error.status == RPCStatusCode.NOT_FOUND:
+            return Told.CLOSED
+        raise
+    return Told.REACHED
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A workflow as Temporal knows it: our run's id, and its status by Temporal's name (RUNNING, TERMINATED, …)."""
+
+    run_id: str
+    status: str
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in OPEN
+
+
+async def look(client: Client, workflow_id: str) -> Seen | None:
+    """Return the latest workflow under that id, or None if Temporal knows none.
+
+    Asked of the raw service: the SDK's own `describe` cannot read the status of a run that was paused in the UI.
+    """
+    request = DescribeWorkflowExecutionRequest(namespace=client.namespace, execution=WorkflowExecution(workflow_id=workflow_id))
+    try:
+        answer = await client.workflow_service.describe_workflow_execution(request)
+    except RPCError as error:
+        if error.status == RPCStatusCode.NOT_FOUND:
+            return None
+        raise
+    return seen(answer.workflow_execution_info)
+
+
+def seen(info: WorkflowExecutionInfo) -> Seen:
+    """Read what Temporal says of a workflow."""
+    memo = info.memo.fields.get(MEMO)
+    status = WorkflowExecutionStatus.Name(info.status).removeprefix("WORKFLOW_EXECUTION_STATUS_")
+    return Seen(json.loads(memo.data) if memo else "", status)
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"

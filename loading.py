@@ -1,0 +1,46 @@
+"""Loading the journeys: a folder of theirs becomes the package `journeys`, and every file in it is imported."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
+from pathlib import Path
+
+from workflows.definition import JOURNEYS
+from workflows.listening import listening
+
+
+class NoJourneys(Exception):
+    """The folder of journeys is not there, or holds none."""
+
+
+def load(folder: Path) -> None:
+    """Make `folder` the package `journeys`, import every module in it, and see that each journey's listening can be read.
+
+    Raises NoJourneys, or Unreadable and TypeError with file and line, before anything runs.
+    """
+    folder = folder.resolve()
+    if not folder.is_dir():
+        raise NoJourneys(f"there is no folder of journeys at {folder}; name one with SOJOURN_JOURNEYS or --journeys")
+    _adopt(folder)
+    for module in pkgutil.walk_packages([str(folder)], "journeys."):
+        importlib.import_module(module.name)
+    if not JOURNEYS:
+        raise NoJourneys(f"{folder} holds no journey: decorate an async function with @journey in one of its files")
+    for definition in JOURNEYS.values():
+        listening(definition)
+
+
+def _adopt(folder: Path) -> None:
+    """Let `import journeys.…` read from that folder and no other: it replaces the shipped one, the two never merge."""
+    package = sys.modules.get("journeys")
+    if package is not None:
+        if [Path(place).resolve() for place in package.__path__] != [folder]:
+            raise NoJourneys(f"journeys from {next(iter(package.__path__))} are loaded already; one process runs one folder")
+        return
+    spec = ModuleSpec("journeys", None, is_package=True)
+    spec.submodule_search_locations = [str(folder)]
+    sys.modules["journeys"] = module_from_spec(spec)
