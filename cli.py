@@ -1,0 +1,183 @@
+"""`sojourn …`: one command for everything a developer or an operator starts by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+
+from loading import NoJourneys, load
+from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_WRITE_KEY, Settings
+from workflows.definition import current, newest
+from workflows.listening import listening
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+console = Console()
+
+SHIPPED = Path(__file__).parent / "journeys"
+DataDir = Annotated[Path, typer.Option(help="Where runs, events and messages are kept.")]
+Port = Annotated[int, typer.Option(help="Port of the API and the mailbox.")]
+UiPort = Annotated[int, typer.Option(help="Port of the Temporal UI.")]
+Ephemeral = Annotated[bool, typer.Option("--ephemeral", help="Keep nothing when it ends.")]
+Journeys = Annotated[Path | None, typer.Option(help="A folder of journeys in place of the shipped one.")]
+Live = Annotated[bool, typer.Option("--live", help="Deliver through the configured providers, to allowed recipients.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+
+@app.command()
+def dev(
+    data_dir: DataDir = Path(".sojourn"),
+    port: Port = 8000,
+    ui_port: UiPort = 8233,
+    ephemeral: Ephemeral = False,
+    journeys: Journeys = None,
+    live: Live = False,
+) -> None:
+    """Bring up Temporal, its UI, the API, a worker and the mailbox, until Ctrl-C."""
+    from dev import Options  # the process tree is not loaded for the commands that do without it
+
+    _up(Options(None if ephemeral else data_dir, port, ui_port, journeys or Settings().journeys, live), play=False)
+
+
+@app.command()
+def demo(port: Port = 8000, ui_port: UiPort = 8233, leave: Annotated[bool, typer.Option("--leave")] = False) -> None:
+    """Bring everything up, play a real stream of events through it, and stay up (or, with --leave, end)."""
+    from dev import Options
+
+    _up(Options(None, port, ui_port, SHIPPED), play=True, leave=leave)
+
+
+@app.command()
+def api(host: str = "127.0.0.1", port: Port = 8000) -> None:
+    """Serve the HTTP API."""
+    import uvicorn
+    from api.app import create_app
+
+    _log_plainly()
+    uvicorn.run(create_app(Settings()), host=host, port=port, log_level="warning")
+
+
+@app.command()
+def worker() -> None:
+    """Route events, run journeys and send."""
+    from worker import main as work
+
+    _log_plainly()
+    asyncio.run(work())
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to this version's tables."""
+    from store.migrate import migrate as bring_up
+
+    bring_up(Settings().database_url)
+
+
+@app.command(name="journeys")
+def list_journeys(journeys: Journeys = None, as_json: Json = False) -> None:
+    """List the journeys: what starts them, what they listen to, what ends them."""
+    load(journeys or Settings().journeys)
+    rows = [
+        {
+            "name": each.name,
+            "version": each.version,
+            "trigger": sorted(each.trigger_names),
+            "listens_to": sorted(listening(each).events),
+            "exits_on": sorted(each.exit_names),
+            "goal": each.goal.name if each.goal else None,
+        }
+        for each in newest()
+    ]
+    if as_json:
+        console.print_json(json.dumps(rows))
+        return
+    console.print(_table(rows))
+
+
+@app.command()
+def draw(journey: str, journeys: Journeys = None) -> None:
+    """Draw a journey, from its source, as Mermaid."""
+    from workflows.graph import graph
+
+    load(journeys or Settings().journeys)
+    definition = current(journey)
+    if definition is None:
+        raise typer.BadParameter(f"there is no journey {journey!r}; `sojourn journeys` lists them")
+    print(graph(definition).mermaid())
+
+
+def main() -> None:
+    """Run the command line; an error that a user can mend is one sentence."""
+    from engine.errors import EngineError
+
+    try:
+        app()
+    except (EngineError, NoJourneys, TypeError) as error:
+        if isinstance(error, TypeError) and ":" not in str(error):
+            raise
+        Console(stderr=True).print(f"[red]sojourn:[/red] {error}", highlight=False, soft_wrap=True)
+        raise SystemExit(1) from None
+
+
+def _up(options: Any, *, play: bool, leave: bool = False) -> None:
+    try:
+        asyncio.run(_stay_up(options, play=play, leave=leave))
+    except KeyboardInterrupt:
+        console.print("Ended.")
+
+
+async def _stay_up(options: Any, *, play: bool, leave: bool) -> None:
+    from dev import house
+
+    with console.status("starting") as status:
+        async with house(options, lambda words: status.update(words)) as up:
+            status.stop()
+            if play:
+                from demo.show import show
+
+                await show(up, console)
+            _where(up, options)
+            if not leave:
+                console.print("Ctrl-C ends it.")
+                await asyncio.Event().wait()
+
+
+def _where(up: Any, options: Any) -> None:
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    for name, value in (
+        ("API docs", f"{up.url}/docs"),
+        ("Mailbox", f"{up.url}/mailbox"),
+        ("Temporal UI", up.ui_url),
+        ("Write key", DEVELOPMENT_WRITE_KEY),
+        ("Admin key", DEVELOPMENT_ADMIN_KEY),
+        ("Data", str(options.data_dir) if options.data_dir else "kept nowhere"),
+        ("Logs", str(up.logs)),
+    ):
+        table.add_row(f"[bold]{name}[/bold]", value)
+    console.print(table)
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    table = Table("journey", "version", "trigger", "listens to", "exits on", "goal")
+    for row in rows:
+        cells = (row["name"], row["version"], row["trigger"], row["listens_to"], row["exits_on"], row["goal"] or "")
+        table.add_row(*(", ".join(cell) if isinstance(cell, list) else str(cell) for cell in cells))
+    return table
+
+
+def _log_plainly() -> None:
+    logging.basicConfig(
+        level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=Console(width=160), show_path=False)]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -135,7 +135,9 @@ class JourneyWorkflow:
     def standing(self) -> Standing | None:
         """Where the run stands; None between two steps."""
         at, memory = self.journey.memory.open, self.journey.memory
-        return Standing(at.key, at.deadline, at.retry_at, memory.paused, self.now()) if at else None
+        if at is None:
+            return None
+        return Standing(at.key, at.deadline, at.retry_at, memory.paused, self.offset.total_seconds())
 
     # What a journey needs from the world: its Runtime
 

@@ -97,10 +97,10 @@ class Closing:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a run stands, as its query `standing` answers."""
+    """Where a run stands, as its query `standing` answers. `offset` is its clock's lead over the server's, in seconds."""
 
     step: str
     deadline: datetime | None
     retry_at: datetime | None
     paused: Order | None
-    now: datetime
+    offset: float

@@ -1,0 +1,116 @@
+"""Everything on one machine, in one process tree: Temporal with its UI, the API, a worker, and SQLite."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from engine.server import serve
+from store.migrate import migrate
+
+from engine.errors import EngineError
+from engine.process import last_words, require_free, running
+from settings import Settings
+
+READY_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How `sojourn dev` was called. `data_dir` None keeps nothing."""
+
+    data_dir: Path | None
+    port: int
+    ui_port: int
+    journeys: Path
+    live: bool = False
+
+
+@dataclass(frozen=True)
+class House:
+    """What is up, and where."""
+
+    url: str
+    settings: Settings
+    logs: Path
+
+    @property
+    def ui_url(self) -> str:
+        return self.settings.temporal_ui_url
+
+
+@asynccontextmanager
+async def house(options: Options, report: Callable[[str], None]) -> AsyncIterator[House]:
+    """Bring everything up, and end what was started on the way out. Raises EngineError with one sentence if it cannot."""
+    require_free(options.port, "--port")
+    with _folder(options.data_dir) as folder:
+        async with serve(data_dir=options.data_dir, ui_port=options.ui_port, report=report) as engine:
+            environment = {
+                **os.environ,
+                "TEMPORAL_ADDRESS": engine.address,
+                "TEMPORAL_NAMESPACE": engine.namespace,
+                "SOJOURN_TEMPORAL_UI_URL": engine.ui_url or "",
+                "SOJOURN_DATABASE_URL": f"sqlite+aiosqlite:///{folder.resolve() / 'sojourn.db'}",
+                "SOJOURN_JOURNEYS": str(options.journeys.resolve()),
+                "SOJOURN_LIVE": "true" if options.live else "false",
+            }
+            settings = _settings(environment)
+            report("bringing up the API and the worker")
+            await asyncio.to_thread(migrate, settings.database_url)
+            with ExitStack() as processes:
+                for name, command in _commands(options.port):
+                    log = folder / f"{name}.log"
+                    log.unlink(missing_ok=True)
+                    processes.enter_context(_process(name, command, log, environment))
+                up = House(f"http://127.0.0.1:{options.port}", settings, folder)
+                await _until_ready(up)
+                yield up
+
+
+def _settings(environment: dict[str, str]) -> Settings:
+    """Read the settings as the processes that we start will read them."""
+    os.environ.update(environment)
+    return Settings()
+
+
+def _commands(port: int) -> list[tuple[str, list[str]]]:
+    sojourn = [sys.executable, "-m", "cli"]
+    return [("api", [*sojourn, "api", "--port", str(port)]), ("worker", [*sojourn, "worker"])]
+
+
+@contextmanager
+def _process(name: str, command: list[str], log: Path, environment: dict[str, str]) -> Iterator[None]:
+    with running(command, log=log, env=environment, patience=15):
+        yield
+
+
+@contextmanager
+def _folder(data_dir: Path | None) -> Iterator[Path]:
+    if data_dir is None:
+        with tempfile.TemporaryDirectory(prefix="sojourn-") as folder:
+            yield Path(folder)
+    else:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        yield data_dir
+
+
+async def _until_ready(up: House) -> None:
+    async with httpx.AsyncClient(base_url=up.url, trust_env=False) as api:
+        for _ in range(int(READY_SECONDS / 0.05)):
+            try:
+                if (await api.get("/readyz")).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            await asyncio.sleep(0.05)
+    raise EngineError(
+        f"The API or the worker did not come up within {READY_SECONDS:.0f} s; "
+        f"the API's last words: {last_words(up.logs / 'api.log')}; the worker's: {last_words(up.logs / 'worker.log')}"
+    )

@@ -1,0 +1,200 @@
+"""One scenario, two runtimes: what happened to one person, told the same way by virtual time and by the real server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+from sqlmodel import col, select
+
+from demo.player import Call
+from store.tables import Assignment, Delivery, MailboxItem, Person, Run
+from tests.stage import Stage, only
+from workflows.definition import Definition, Event
+from workflows.messages import CHANNELS
+from workflows.run import Order, User
+from workflows.simulate import START, Happening, Identify, Operate, OptOut, live
+from workflows.simulate import Person as Someone
+
+TEMPLATES = Path(__file__).parent / "journeys"
+MINUTE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Said:
+    """A message and what became of it. `text` is what the journey gave the template to say."""
+
+    after: timedelta
+    channel: str
+    template: str
+    status: str
+    reason: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A run, by the time since the scenario's start."""
+
+    journey: str
+    version: int
+    status: str
+    reason: str
+    started: timedelta
+    ended: timedelta | None
+    said: list[Said] = field(default_factory=list)
+
+    @property
+    def texts(self) -> list[str]:
+        """What was really sent, in order."""
+        return [each.text or each.template for each in self.said if each.status == "sent"]
+
+
+class Play(Protocol):
+    """Play a scenario: what happens, by time since the start, to a person in that zone."""
+
+    async def __call__(
+        self,
+        journeys: Sequence[Definition[Any]],
+        happenings: Sequence[tuple[timedelta, Happening]],
+        *,
+        zone: str = "UTC",
+        locale: str = "en",
+        traits: Mapping[str, Any] | None = None,
+        reachable: frozenset[str] = frozenset(CHANNELS),
+        variants: Mapping[str, str] | None = None,
+        at: datetime = START,
+        until: timedelta | None = None,
+    ) -> list[Ran]: ...
+
+
+async def virtual(
+    journeys: Sequence[Definition[Any]],
+    happenings: Sequence[tuple[timedelta, Happening]],
+    *,
+    user: str = "user-1",
+    zone: str = "UTC",
+    locale: str = "en",
+    traits: Mapping[str, Any] | None = None,
+    reachable: frozenset[str] = frozenset(CHANNELS),
+    variants: Mapping[str, str] | None = None,
+    at: datetime = START,
+    until: timedelta | None = None,
+) -> list[Ran]:
+    """Play it in virtual time."""
+    person = Someone(User(user, zone, locale, dict(traits or {})), reachable)
+    story = [(at + since, happening) for since, happening in happenings]
+    runs = live(journeys, story, person, variants=variants, until=None if until is None else at + until)
+    return [
+        Ran(
+            run.definition.name,
+            run.definition.version,
+            run.status,
+            run.reason,
+            _since(at, run.started),
+            None if run.ended is None else _since(at, run.ended),
+            [
+                Said(
+                    _since(at, each.at),
+                    each.message.channel,
+                    each.message.template,
+                    each.receipt.status,
+                    each.receipt.reason,
+                    str(each.message.data.get("text", "")) if each.receipt.status == "sent" else "",
+                )
+                for each in run.decided
+            ],
+        )
+        for run in runs
+    ]
+
+
+async def real(
+    stage: Stage,
+    journeys: Sequence[Definition[Any]],
+    happenings: Sequence[tuple[timedelta, Happening]],
+    *,
+    user: str,
+    zone: str = "UTC",
+    locale: str = "en",
+    traits: Mapping[str, Any] | None = None,
+    reachable: frozenset[str] = frozenset(CHANNELS),
+    variants: Mapping[str, str] | None = None,
+    at: datetime = START,
+    until: timedelta | None = None,
+) -> list[Ran]:
+    """Play it through the HTTP API, the router, a worker and the real server, with time skipping."""
+    introduction = Call(at, "/v1/identify", _introduction(user, zone, locale, traits or {}, reachable))
+    calls = [_call(user, at + since, happening) for since, happening in happenings]
+    with only(journeys):
+        await stage.player.live(user, [introduction], at)
+        await _assign(stage, user, variants or {})
+        await stage.player.live(user, calls, None if until is None else at + until)
+    return await _told(stage, user, at)
+
+
+def _introduction(user: str, zone: str, locale: str, traits: Mapping[str, Any], reachable: frozenset[str]) -> dict[str, Any]:
+    known = dict(traits)
+    if "email" in reachable:
+        known["email"] = f"{user}@example.org"
+    if "sms" in reachable:
+        known["phone"] = "+4915112345678"
+    context: dict[str, Any] = {"timezone": zone, "locale": locale}
+    if "push" in reachable:
+        context["device"] = {"token": f"token-{user}", "type": "android"}
+    return {"userId": user, "traits": known, "context": context}
+
+
+def _call(user: str, at: datetime, happening: Happening) -> Call:
+    match happening:
+        case Event():
+            body = {"userId": user, "event": happening.name, "properties": happening.model_dump(mode="json")}
+            return Call(at, "/v1/track", {**body, "messageId": uuid4().hex})
+        case Identify(traits, zone, locale):
+            context = {name: value for name, value in (("timezone", zone), ("locale", locale)) if value is not None}
+            return Call(at, "/v1/identify", {"userId": user, "traits": dict(traits), "context": context})
+        case Operate(action, Order(actor, reason, step)):
+            return Call(at, f"/v1/runs/{{run_id}}/{action}", {"actor": actor, "reason": reason, "step": step})
+        case OptOut(topic, channel):
+            body = {"topic": topic, "channel": channel, "granted": False, "source": "test"}
+            return Call(at, f"/v1/users/{user}/consent", body, method="PUT")
+
+
+async def _assign(stage: Stage, user: str, variants: Mapping[str, str]) -> None:
+    async with stage.store.write() as session:
+        person = (await session.exec(select(Person).where(Person.user_id == user))).one()
+        for experiment, variant in variants.items():
+            session.add(Assignment(person_id=person.id or 0, experiment=experiment, variant=variant, at=START))
+
+
+async def _told(stage: Stage, user: str, at: datetime) -> list[Ran]:
+    async with stage.store.read() as session:
+        runs = (await session.exec(select(Run).join(Person).where(Person.user_id == user).order_by(col(Run.id)))).all()
+        rows = (await session.exec(select(Delivery).join(Person).where(Person.user_id == user).order_by(col(Delivery.at)))).all()
+        items = (await session.exec(select(MailboxItem).join(Person).where(Person.user_id == user))).all()
+    texts = {item.key: item.text.strip() for item in items}
+    return [
+        Ran(
+            run.journey,
+            run.version,
+            "open" if run.ended_at is None else run.status,
+            run.reason,
+            _since(at, run.started_at),
+            None if run.ended_at is None else _since(at, run.ended_at),
+            [
+                Said(_since(at, row.at), row.channel, row.template, row.status, row.reason, texts.get(row.key, ""))
+                for row in rows
+                if row.run_id == run.id and row.status in ("sent", "suppressed", "failed", "exited")
+            ],
+        )
+        for run in runs
+    ]
+
+
+def _since(start: datetime, moment: datetime) -> timedelta:
+    """To the minute: the real server takes some milliseconds for each step."""
+    return timedelta(minutes=round((moment - start) / MINUTE))
