@@ -23,6 +23,8 @@ from workflows.temporal import JourneyWorkflow, runner
 
 log = logging.getLogger(__name__)
 
+CACHED_RUNS = 1000
+
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Work until `stop` is set, then finish what has begun."""
@@ -41,8 +43,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     await store.close()
 
 
-def worker(settings: Settings, store: Store, client: Client) -> Worker:
-    """Return the Temporal worker that runs every journey and sends on every channel."""
+def worker(settings: Settings, store: Store, client: Client, *, cached_runs: int = CACHED_RUNS) -> Worker:
+    """Return the Temporal worker that runs every journey and sends on every channel.
+
+    It keeps that many runs in memory between two tasks; the others it replays from their histories.
+    """
     return Worker(
         client,
         task_queue=settings.task_queue,
@@ -51,6 +56,7 @@ def worker(settings: Settings, store: Store, client: Client) -> Worker:
         workflow_runner=runner(sandbox=settings.sandbox),
         max_concurrent_activities=settings.max_concurrent_sends,
         graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
+        max_cached_workflows=cached_runs,
         build_id="sojourn",
     )
 

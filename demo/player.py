@@ -24,16 +24,21 @@ from workflows.wire import Standing
 CLOCK_HEADER = "X-Sojourn-Clock"
 LOOK_AGAIN_SECONDS = 0.005
 PATIENCE_SECONDS = 60.0
+CLOSE_CALL = timedelta(seconds=2)  # clocks go on while a call is made: it must reach its runs before a deadline that follows
 
 
 @dataclass(frozen=True)
 class Call:
-    """One HTTP call, and when it was made. `path` may hold {run_id}, for the person's last run."""
+    """One HTTP call, and when it was made. `path` may hold {run_id}, for the person's last run.
+
+    A `refusable` call may be answered 409: what it asks for is no longer so.
+    """
 
     at: datetime
     path: str
     body: Mapping[str, Any]
     method: str = "POST"
+    refusable: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,20 +88,19 @@ class Player:
         if "{run_id}" in path:
             path = path.format(run_id=(await self._last_run(user_id)).id)
         answer = await self.api.request(call.method, path, json=call.body, headers={CLOCK_HEADER: call.at.isoformat()})
-        if answer.is_error:
+        if answer.is_error and not (call.refusable and answer.status_code == 409):
             raise Stuck(f"{call.method} {path} was answered {answer.status_code}: {answer.text}")
 
     async def _pass_until(self, user_id: str, end: datetime | None) -> None:
         """Let every deadline before `end` pass, in order, and bring all clocks to `end`."""
         while waiting := await self._waiting(user_id):
             due = min((each.due for each in waiting if each.due), default=None)
-            if due is None and end is None:
+            target = _next_stop(due, end)
+            if target is None:
                 return
-            target = end if due is None or (end is not None and end <= due) else due
-            assert target is not None
             await asyncio.gather(*(self._forward(each, target) for each in waiting))
             await self._settle(user_id)
-            if target == end:
+            if target != due:
                 return
 
     async def _forward(self, waiting: Waiting, target: datetime) -> None:
@@ -160,6 +164,13 @@ class Player:
                 return False
             raise
         return found.HasField("pending_workflow_task") or any(_in_hand(each) for each in found.pending_activities)
+
+
+def _next_stop(due: datetime | None, end: datetime | None) -> datetime | None:
+    """Return where to bring the clocks next: to the deadline, if it comes before `end`; else to `end`, but short of the deadline."""
+    if end is None or due is None:
+        return due or end
+    return due if due < end else min(end, due - CLOSE_CALL)
 
 
 def _in_hand(activity: Any) -> bool:

@@ -14,13 +14,15 @@ from uuid import uuid4
 import httpx
 from api.app import create_app
 from store.migrate import migrate
-from temporalio.client import Client
+from sqlmodel import col, select
+from temporalio.client import Client, WorkflowHandle
 
 from demo.player import Player
 from events.route import Router
 from settings import DEVELOPMENT_ADMIN_KEY, Settings
 from store.session import Store
-from worker import worker
+from store.tables import Person, Run
+from worker import CACHED_RUNS, worker
 from workflows.definition import JOURNEYS, Definition
 
 
@@ -38,6 +40,20 @@ class Stage:
     def player(self) -> Player:
         return Player(self.store, self.temporal, self.api)
 
+    async def runs(self, user: str) -> Sequence[Run]:
+        """Return the person's runs, the oldest first."""
+        async with self.store.read() as session:
+            mine = select(Run).join(Person).where(Person.user_id == user).order_by(col(Run.id))
+            return (await session.exec(mine)).all()
+
+    async def run(self, user: str) -> Run:
+        """Return the person's last run."""
+        return (await self.runs(user))[-1]
+
+    def workflow(self, run: Run) -> WorkflowHandle[Any, Any]:
+        """Return the handle of a run's workflow."""
+        return self.temporal.get_workflow_handle(run.workflow_id)
+
 
 @contextmanager
 def only(definitions: Sequence[Definition[Any]]) -> Iterator[None]:
@@ -54,7 +70,13 @@ def only(definitions: Sequence[Definition[Any]]) -> Iterator[None]:
 
 @asynccontextmanager
 async def stage(
-    temporal: Client, database_url: str, journeys: Path, *, working: bool = True, **settings: Any
+    temporal: Client,
+    database_url: str,
+    journeys: Path,
+    *,
+    working: bool = True,
+    cached_runs: int = CACHED_RUNS,
+    **settings: Any,
 ) -> AsyncIterator[Stage]:
     """Bring the house up on a database of its own; without `working`, no worker and no router run."""
     chosen = Settings(
@@ -74,7 +96,7 @@ async def stage(
         async with httpx.AsyncClient(transport=transport, base_url="http://stage", headers=headers) as api:
             up = Stage(chosen, store, temporal, api, Router(store, temporal, chosen, "stage"))
             if working:
-                async with at_work(up):
+                async with at_work(up, cached_runs=cached_runs):
                     yield up
             else:
                 yield up
@@ -83,9 +105,9 @@ async def stage(
 
 
 @asynccontextmanager
-async def at_work(up: Stage) -> AsyncIterator[None]:
+async def at_work(up: Stage, *, cached_runs: int = CACHED_RUNS) -> AsyncIterator[None]:
     """Run a router and a worker."""
-    async with worker(up.settings, up.store, up.temporal):
+    async with worker(up.settings, up.store, up.temporal, cached_runs=cached_runs):
         routing = asyncio.create_task(up.router.run())
         try:
             yield

@@ -16,12 +16,14 @@ from store.tables import Assignment, Delivery, MailboxItem, Person, Run
 from tests.stage import Stage, only
 from workflows.definition import Definition, Event
 from workflows.messages import CHANNELS
-from workflows.run import Order, User
+from workflows.run import Order, Receipt, User
 from workflows.simulate import START, Happening, Identify, Operate, OptOut, live
 from workflows.simulate import Person as Someone
 
-TEMPLATES = Path(__file__).parent / "journeys"
+JOURNEYS = Path(__file__).parent / "journeys"  # a folder of templates only: the journeys are in the tests
+HOME = "Asia/Tokyo"  # the zone of those whose own is unknown: one that nobody falls back on by mistake
 MINUTE = timedelta(minutes=1)
+BROKEN = "broken"  # the template that cannot be rendered
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,17 @@ class Ran:
 
 
 class Play(Protocol):
-    """Play a scenario: what happens, by time since the start, to a person in that zone."""
+    """Play a scenario: what happens, by time since the start, to a person in that zone.
+
+    Without `until`, to the end of the person's last run. An operator's order that is refused changes nothing.
+    """
 
     async def __call__(
         self,
         journeys: Sequence[Definition[Any]],
         happenings: Sequence[tuple[timedelta, Happening]],
         *,
+        user: str | None = None,
         zone: str = "UTC",
         locale: str = "en",
         traits: Mapping[str, Any] | None = None,
@@ -76,7 +82,7 @@ async def virtual(
     journeys: Sequence[Definition[Any]],
     happenings: Sequence[tuple[timedelta, Happening]],
     *,
-    user: str = "user-1",
+    user: str | None = None,
     zone: str = "UTC",
     locale: str = "en",
     traits: Mapping[str, Any] | None = None,
@@ -86,9 +92,16 @@ async def virtual(
     until: timedelta | None = None,
 ) -> list[Ran]:
     """Play it in virtual time."""
-    person = Someone(User(user, zone, locale, dict(traits or {})), reachable)
-    story = [(at + since, happening) for since, happening in happenings]
-    runs = live(journeys, story, person, variants=variants, until=None if until is None else at + until)
+    person = Someone(User(user or uuid4().hex, zone, locale, dict(traits or {})), reachable)
+    runs = live(
+        journeys,
+        [(at + since, happening) for since, happening in happenings],
+        person,
+        variants=variants,
+        receipts={BROKEN: Receipt("failed", "template")},
+        fallback_zone=HOME,
+        until=None if until is None else at + until,
+    )
     return [
         Ran(
             run.definition.name,
@@ -118,7 +131,7 @@ async def real(
     journeys: Sequence[Definition[Any]],
     happenings: Sequence[tuple[timedelta, Happening]],
     *,
-    user: str,
+    user: str | None = None,
     zone: str = "UTC",
     locale: str = "en",
     traits: Mapping[str, Any] | None = None,
@@ -128,13 +141,23 @@ async def real(
     until: timedelta | None = None,
 ) -> list[Ran]:
     """Play it through the HTTP API, the router, a worker and the real server, with time skipping."""
+    user = user or uuid4().hex
     introduction = Call(at, "/v1/identify", _introduction(user, zone, locale, traits or {}, reachable))
     calls = [_call(user, at + since, happening) for since, happening in happenings]
     with only(journeys):
         await stage.player.live(user, [introduction], at)
         await _assign(stage, user, variants or {})
         await stage.player.live(user, calls, None if until is None else at + until)
-    return await _told(stage, user, at)
+    story = await told(stage, user, at)
+    await end_open_runs(stage, user)
+    return story
+
+
+async def end_open_runs(stage: Stage, user: str) -> None:
+    """Leave nothing running: its journey is not in the registry of the next test."""
+    for run in await stage.runs(user):
+        if run.ended_at is None:
+            await stage.temporal.get_workflow_handle(run.workflow_id).terminate("the test is over")
 
 
 def _introduction(user: str, zone: str, locale: str, traits: Mapping[str, Any], reachable: frozenset[str]) -> dict[str, Any]:
@@ -158,7 +181,8 @@ def _call(user: str, at: datetime, happening: Happening) -> Call:
             context = {name: value for name, value in (("timezone", zone), ("locale", locale)) if value is not None}
             return Call(at, "/v1/identify", {"userId": user, "traits": dict(traits), "context": context})
         case Operate(action, Order(actor, reason, step)):
-            return Call(at, f"/v1/runs/{{run_id}}/{action}", {"actor": actor, "reason": reason, "step": step})
+            order = {"actor": actor, "reason": reason, "step": step}
+            return Call(at, f"/v1/runs/{{run_id}}/{action}", order, refusable=True)
         case OptOut(topic, channel):
             body = {"topic": topic, "channel": channel, "granted": False, "source": "test"}
             return Call(at, f"/v1/users/{user}/consent", body, method="PUT")
@@ -171,12 +195,12 @@ async def _assign(stage: Stage, user: str, variants: Mapping[str, str]) -> None:
             session.add(Assignment(person_id=person.id or 0, experiment=experiment, variant=variant, at=START))
 
 
-async def _told(stage: Stage, user: str, at: datetime) -> list[Ran]:
+async def told(stage: Stage, user: str, at: datetime = START) -> list[Ran]:
+    """Tell what the store knows of the person's runs."""
     async with stage.store.read() as session:
-        runs = (await session.exec(select(Run).join(Person).where(Person.user_id == user).order_by(col(Run.id)))).all()
         rows = (await session.exec(select(Delivery).join(Person).where(Person.user_id == user).order_by(col(Delivery.at)))).all()
         items = (await session.exec(select(MailboxItem).join(Person).where(Person.user_id == user))).all()
-    texts = {item.key: item.text.strip() for item in items}
+    texts = {item.key: _words(item) for item in items}
     return [
         Ran(
             run.journey,
@@ -186,13 +210,23 @@ async def _told(stage: Stage, user: str, at: datetime) -> list[Ran]:
             _since(at, run.started_at),
             None if run.ended_at is None else _since(at, run.ended_at),
             [
-                Said(_since(at, row.at), row.channel, row.template, row.status, row.reason, texts.get(row.key, ""))
+                Said(_since(at, row.at), row.channel, row.template, row.status, _rule(row.reason), texts.get(row.key, ""))
                 for row in rows
                 if row.run_id == run.id and row.status in ("sent", "suppressed", "failed", "exited")
             ],
         )
-        for run in runs
+        for run in await stage.runs(user)
     ]
+
+
+def _words(item: MailboxItem) -> str:
+    """Return what the journey gave the template to say: its last line, in each channel's `note`."""
+    return (item.text.strip().splitlines() or [""])[-1]
+
+
+def _rule(reason: str) -> str:
+    """Return the rule that decided, without the particulars that only the real one knows."""
+    return reason.partition(":")[0]
 
 
 def _since(start: datetime, moment: datetime) -> timedelta:

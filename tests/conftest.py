@@ -1,0 +1,31 @@
+"""What every test may ask for: a real Temporal server, started once, and stages on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from engine.prepare import prepare
+from engine.server import serve
+
+SERVER = "SOJOURN_TEST_TEMPORAL"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "real: plays on the real Temporal server; `-m 'not real'` leaves it out")
+
+
+@pytest.fixture(scope="session")
+async def temporal() -> AsyncIterator[Client]:
+    """The suite's Temporal server, with time skipping: the one at SOJOURN_TEST_TEMPORAL, or else one of its own."""
+    if address := os.environ.get(SERVER):
+        client = await Client.connect(address, data_converter=pydantic_data_converter)
+        await prepare(client)
+        yield client
+        return
+    async with serve(data_dir=None, ui_port=None, report=print) as engine:
+        yield await Client.connect(engine.address, namespace=engine.namespace, data_converter=pydantic_data_converter)
