@@ -1,0 +1,93 @@
+"""Fresh databases for tests, SQLite and PostgreSQL: migrated once, and copied for each test."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from engine.postgres import PostgresMissing, throwaway_postgres
+from store.migrate import migrate
+
+
+class Databases(Protocol):
+    """Makes databases of one kind. Call it outside an event loop."""
+
+    def empty(self) -> str:
+        """Return the URL of a new database without tables."""
+
+    def migrated(self) -> str:
+        """Return the URL of a new database with this version's tables."""
+
+
+class SqliteDatabases:
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._template = folder, folder / "template.db"
+        migrate(_sqlite(self._template))
+
+    def empty(self) -> str:
+        return _sqlite(self.folder / f"{uuid4().hex}.db")
+
+    def migrated(self) -> str:
+        return _sqlite(Path(shutil.copy(self._template, self.folder / f"{uuid4().hex}.db")))
+
+
+@dataclass
+class PostgresDatabases:
+    server: str  # URL of its superuser
+    _template: str = ""
+
+    def empty(self) -> str:
+        return self._create()
+
+    def migrated(self) -> str:
+        if not self._template:
+            url = self._create()
+            migrate(url)
+            self._template = make_url(url).database or ""
+        return self._create(f"TEMPLATE {self._template}")
+
+    def _create(self, how: str = "") -> str:
+        name = f"test_{uuid4().hex}"
+        asyncio.run(self._execute(f"CREATE DATABASE {name} {how}"))
+        return make_url(self.server).set(drivername="postgresql+asyncpg", database=name).render_as_string(hide_password=False)
+
+    async def _execute(self, statement: str) -> None:
+        engine = create_async_engine(make_url(self.server).set(drivername="postgresql+asyncpg"), isolation_level="AUTOCOMMIT")
+        async with engine.connect() as connection:
+            await connection.execute(text(statement))
+        await engine.dispose()
+
+
+def _sqlite(file: Path) -> str:
+    return f"sqlite+aiosqlite:///{file}"
+
+
+@pytest.fixture(scope="session")
+def sqlite(tmp_path_factory: pytest.TempPathFactory) -> SqliteDatabases:
+    return SqliteDatabases(tmp_path_factory.mktemp("sqlite"))
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresDatabases]:
+    """Databases on a throwaway PostgreSQL; a test that needs one is skipped where there are no binaries for it."""
+    try:
+        with throwaway_postgres() as server:
+            yield PostgresDatabases(server)
+    except PostgresMissing as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def databases(request: pytest.FixtureRequest) -> Databases:
+    """Databases of either kind, one after the other."""
+    made: Databases = request.getfixturevalue(request.param)
+    return made
