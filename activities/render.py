@@ -1,0 +1,146 @@
+"""From a message's name and the person it is for to what it says."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import mrml
+from babel import Locale, UnknownLocaleError
+from jinja2 import TemplateNotFound, TemplatesNotFound, TemplateSyntaxError
+
+from activities.formats import Reader, reader
+from activities.plain_text import plain_text
+from activities.templates import Library, TooMuch, Words, bounded, language_tags
+from activities.transport import Content
+
+OWN_NAMES = frozenset(("user", "event", "now", "did", "journey", "locale"))
+HEADERS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {  # by channel: what a header must say, and what it may
+    "email": (frozenset(("subject",)), frozenset()),
+    "sms": (frozenset(), frozenset()),
+    "push": (frozenset(("title",)), frozenset(("action",))),
+    "in_app": (frozenset(("title",)), frozenset(("action",))),
+}
+
+
+class BadTemplate(Exception):
+    """A template cannot be filled in, and where and why."""
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """What a message is rendered for: who reads it, when, and what there is to say."""
+
+    user: Mapping[str, Any]
+    event: Mapping[str, Any]
+    journey: str
+    data: Mapping[str, Any]
+    now: datetime
+    zone: ZoneInfo
+    did: Callable[..., int]
+
+
+def render(library: Library, channel: str, template: str, occasion: Occasion, default_locale: str) -> Content:
+    """Fill in the template that is closest to the reader's language. Raises BadTemplate."""
+    locale = occasion.user["locale"] or default_locale
+    if (taken := OWN_NAMES & occasion.data.keys()) != frozenset():
+        raise BadTemplate(
+            f"{channel}/{template}: the journey's data may not be called {', '.join(sorted(taken))}; give it another name"
+        )
+    try:
+        words = library.find(channel, template, "mjml" if channel == "email" else "txt", locale)
+        return bounded(lambda: _filled(library, channel, words, occasion, _conventions(words, locale, default_locale)))
+    except BadTemplate:
+        raise
+    except Exception as error:
+        raise BadTemplate(f"{_place(library.folder, error) or f'{channel}/{template}'}: {_why(error, library.folder)}") from error
+
+
+def _filled(library: Library, channel: str, words: Words, occasion: Occasion, conventions: Locale) -> Content:
+    variables = _variables(occasion, conventions)
+    token = reader.set(Reader(occasion.zone, conventions))
+    try:
+        header = _header(channel, words, variables)
+        body = words.body.render(variables).strip()
+        if channel != "email":
+            label, url = _action(words, header["action"]) if "action" in header else ("", "")
+            return Content(body, header.get("title", ""), action=label, action_url=url)
+        html = _html(words, body)
+        text = library.beside(words, "txt")
+        return Content(text.body.render(variables).strip() if text else plain_text(html), header["subject"], html)
+    finally:
+        reader.reset(token)
+
+
+def _variables(occasion: Occasion, conventions: Locale) -> dict[str, Any]:
+    return {
+        **occasion.data,
+        "user": occasion.user,
+        "event": occasion.event,
+        "now": occasion.now.astimezone(occasion.zone),
+        "did": occasion.did,
+        "journey": occasion.journey,
+        "locale": str(conventions).replace("_", "-"),
+    }
+
+
+def _header(channel: str, words: Words, variables: Mapping[str, Any]) -> dict[str, str]:
+    needed, possible = HEADERS[channel]
+    for name in needed - words.header.keys():
+        raise BadTemplate(f"{words.name}: has no {name}; begin the file with a line `{name}: …` and a line `---`")
+    if unknown := words.header.keys() - needed - possible:
+        raise BadTemplate(f"{words.name}: {', '.join(sorted(unknown))} in its header means nothing on this channel")
+    return {name: _line(words, name, variables) for name in words.header}
+
+
+def _line(words: Words, name: str, variables: Mapping[str, Any]) -> str:
+    try:
+        return " ".join(words.header[name].render(variables).split())
+    except Exception as error:
+        raise BadTemplate(f"{words.name}: {name}: {error}") from error
+
+
+def _action(words: Words, action: str) -> tuple[str, str]:
+    label, _, url = (part.strip() for part in action.partition(" -> "))
+    if not (label and url):
+        raise BadTemplate(f"{words.name}: action is {action!r}; write it as `label -> address`")
+    return label, url
+
+
+def _html(words: Words, mjml: str) -> str:
+    try:
+        return mrml.to_html(mjml).content
+    except OSError as error:
+        raise BadTemplate(f"{words.name}: what it makes is not MJML: {error}") from error
+
+
+def _conventions(words: Words, locale: str, default_locale: str) -> Locale:
+    """Return how to write dates: the reader's own way if the template is in their language, else the template's."""
+    own, written = language_tags(locale), language_tags(words.tag or default_locale)
+    for tag in (*(own if own[-1:] == written[-1:] else ()), *written, "en"):
+        try:
+            return Locale.parse(tag, sep="-")
+        except (UnknownLocaleError, ValueError):
+            continue
+    raise AssertionError("Babel knows English")
+
+
+def _place(folder: Path, error: Exception) -> str:
+    """Return the file and line of the template where an error arose, '' if it was in none."""
+    if isinstance(error, TemplateSyntaxError):
+        return f"{error.name}:{error.lineno}"
+    lines = [each for each in traceback.extract_tb(error.__traceback__) if Path(each.filename).is_relative_to(folder)]
+    return f"{Path(lines[-1].filename).relative_to(folder)}:{lines[-1].lineno}" if lines else ""
+
+
+def _why(error: Exception, folder: Path) -> str:
+    if isinstance(error, TemplateNotFound):
+        return f"there is no template {error.templates[-1] if isinstance(error, TemplatesNotFound) else error.name} in {folder}"
+    if isinstance(error, TooMuch):
+        return str(error)
+    return str(error) or type(error).__name__

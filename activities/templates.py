@@ -1,0 +1,155 @@
+"""The files that hold the words: which one a reader gets, and the sandbox in which it is filled in."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateNotFound, nodes
+from jinja2.compiler import CodeGenerator, Frame
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from activities.formats import FILTERS
+
+T = TypeVar("T")
+
+SECONDS = 1.0
+LARGEST = 1_000_000
+LANGUAGE_TAG = re.compile(r"([a-z]{2,3})(?:[-_]([a-z]{4}))?(?:[-_]([a-z]{2}|[0-9]{3}))?(?:[-_.@].*)?", re.IGNORECASE)
+HEADER = re.compile(r"(?:[a-z_]+:[^\n]*\n)+---[ \t]*(?:\n|\Z)")
+
+_until: ContextVar[float] = ContextVar("until")  # by this thread's use of the processor, in seconds
+
+
+class TooMuch(Exception):
+    """A template takes too long, or makes too much."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """One template file: its header's values and its body, still to be filled in. `tag` is its language, '' if it names none."""
+
+    name: str
+    tag: str
+    header: Mapping[str, Template]
+    body: Template
+
+
+class Library:
+    """The templates in a folder. Files are read anew when they change."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._files = _Files(folder)
+        self._environment = _Sandbox(self._files)
+        self._header = lru_cache(maxsize=1024)(self._environment.from_string)
+
+    def find(self, channel: str, name: str, extension: str, locale: str) -> Words:
+        """Return the file that is closest to the locale. Raises jinja2's TemplateNotFound and TemplateSyntaxError."""
+        tags = [*language_tags(locale), ""]
+        names = [f"{channel}/{name}{tag and '.' + tag}.{extension}" for tag in tags]
+        body = self._environment.select_template(names)
+        assert body.name is not None
+        header = {key: self._header(value) for key, value in self._files.headers[body.name].items()}
+        return Words(body.name, tags[names.index(body.name)], header, body)
+
+    def beside(self, words: Words, extension: str) -> Words | None:
+        """Return the file of the same name and language with another extension, if there is one."""
+        name = str(Path(words.name).with_suffix(f".{extension}"))
+        try:
+            return Words(name, words.tag, {}, self._environment.get_template(name))
+        except TemplateNotFound:
+            return None
+
+
+def language_tags(locale: str) -> list[str]:
+    """Return the language tags (BCP 47) that serve a locale, the closest first: 'pt_BR' is served by pt-BR and by pt."""
+    match = LANGUAGE_TAG.fullmatch(locale)
+    if match is None:
+        return []
+    language, script, region = (part or "" for part in match.groups())
+    parts = [part for part in (language.lower(), script.title(), region.upper()) if part]
+    return ["-".join(parts[:length]) for length in range(len(parts), 0, -1)]
+
+
+def bounded(fill: Callable[[], T]) -> T:
+    """Fill in a template within the time it may take. Raises TooMuch."""
+    token = _until.set(time.thread_time() + SECONDS)
+    try:
+        return fill()
+    finally:
+        _until.reset(token)
+
+
+class _Files(FileSystemLoader):
+    """Reads files and takes their headers off, leaving as many blank lines, so that errors name the line in the file."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.headers: dict[str, dict[str, str]] = {}
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
+        source, path, fresh = super().get_source(environment, template)
+        header = HEADER.match(source)
+        text = header.group() if header else ""
+        lines = [line.partition(":") for line in text.splitlines()[:-1]]
+        self.headers[template] = {key: value.strip() for key, _, value in lines}
+        return "\n" * text.count("\n") + source[len(text) :], path, fresh
+
+
+class _Bounded(CodeGenerator):
+    """Compiles loops so that each of their turns is measured."""
+
+    def visit_For(self, node: nodes.For, frame: Frame) -> None:
+        node.iter = nodes.Call(nodes.EnvironmentAttribute("measured"), [node.iter], [], None, None)
+        super().visit_For(node, frame)
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Strict about names, escapes in MJML, measures what is done, and reads data before methods: `event.items` is the item list."""
+
+    code_generator_class = _Bounded
+    intercepted_binops = frozenset(("*", "**"))
+
+    def __init__(self, files: FileSystemLoader) -> None:
+        super().__init__(loader=files, undefined=StrictUndefined, autoescape=_is_markup, keep_trailing_newline=False)
+        self.filters.update(FILTERS)
+
+    def measured(self, items: Iterable[T]) -> Iterator[T]:
+        """Go through the items for as long as the template may go on."""
+        for item in items:
+            _measure()
+            yield item
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, dict) and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
+        _measure()
+        return super().call(__context, __obj, *args, **kwargs)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**" and not (abs(left) < LARGEST and abs(right) < 100):
+            raise TooMuch(f"{left} ** {right} is more than a template may compute")
+        for one, other in ((left, right), (right, left)):
+            if isinstance(one, str | bytes | list | tuple) and len(one) * other > LARGEST:
+                raise TooMuch(f"{other} times {len(one)} is more than a template may make")
+        return super().call_binop(context, operator, left, right)
+
+
+def _measure() -> None:
+    if time.thread_time() > _until.get():
+        raise TooMuch(f"the template takes more than {SECONDS:g} s; look for a loop without an end")
+
+
+def _is_markup(name: str | None) -> bool:
+    return name is not None and name.endswith(".mjml")

@@ -1,0 +1,81 @@
+"""What takes a message out of our hands, and the ways in which it may not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol, runtime_checkable
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a message says. `subject` is the title where a channel has titles; `html` an e-mail's only."""
+
+    text: str
+    subject: str = ""
+    html: str = ""
+    action: str = ""
+    action_url: str = ""
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A message to be delivered: what it says, to which addresses of one person, under which idempotency key.
+
+    `at` is by the run's clock.
+    """
+
+    key: str
+    run_id: str
+    person_id: int
+    journey: str
+    template: str
+    channel: str
+    recipients: tuple[str, ...]
+    content: Content
+    at: datetime
+
+
+class Undeliverable(Exception):
+    """The provider refused this message for good."""
+
+
+class Throttled(Exception):
+    """The provider takes no more for now, and has not taken this one."""
+
+    def __init__(self, message: str, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Ambiguous(Exception):
+    """The provider may or may not have taken the message."""
+
+
+class Transport(Protocol):
+    """A provider. `keyed` says that it takes our key, so that the same message sent twice arrives once."""
+
+    @property
+    def keyed(self) -> bool: ...
+
+    async def deliver(self, parcel: Parcel) -> str:
+        """Hand the message over, and return the provider's id for it.
+
+        Raises Undeliverable, Throttled or Ambiguous as they apply, also TimeoutError for what is ambiguous; any other
+        exception means that the provider was out of reach and has not taken it.
+        """
+        ...
+
+
+@runtime_checkable
+class Local(Protocol):
+    """A place in our own store: its message is committed together with the gate's verdict, and so exactly once."""
+
+    def write(self, session: AsyncSession, parcel: Parcel) -> None:
+        """Add what is delivered to the transaction."""
+        ...
+
+
+Outlet = Transport | Local
