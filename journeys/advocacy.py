@@ -23,5 +23,5 @@ async def advocacy(j: Journey, push: CommitPushed) -> None:
     ask = await j.split("advocacy-ask", {"share": Email("share_your_story", about), "refer": Email("bring_a_friend", about)})
     await j.send(ask)
     if done := await j.wait_for(ReferralSent, StoryShared, within=timedelta(days=14)):
-        await j.send(InApp("thanks", {**about, "for": "friend" if isinstance(done, ReferralSent) else "story"}))
+        await j.send(InApp("thanks", {**about, "what": "friend" if isinstance(done, ReferralSent) else "story"}))
     await j.sleep(timedelta(days=180))  # no second ask for half a year
