@@ -167,6 +167,7 @@ class _Life:
         definitions: Sequence[Definition[Any]],
         person: Person,
         *,
+        clock: datetime,
         variants: Mapping[str, str],
         receipts: Mapping[str, Receipt],
         policy: Policy,
@@ -175,7 +176,7 @@ class _Life:
         self.definitions, self.person, self.policy, self.fallback_zone = definitions, person, policy, fallback_zone
         self.assigned = dict(variants)
         self.receipts = receipts
-        self.clock = START
+        self.clock = clock
         self.seq = 0
         self.runs: list[_Run] = []
         self.open: list[_Run] = []
@@ -315,6 +316,7 @@ def live(
     life = _Life(
         definitions,
         person or Person(),
+        clock=happenings[0][0] if happenings else START,
         variants=variants or {},
         receipts=receipts or {},
         policy=policy or Policy(),
