@@ -197,7 +197,9 @@ class Journey:
         key = self._key(key or "until")
         if not self._logged(key):
             await self._begin(key)
-            await self._rest(key, self._open(key, self._moment_of(moment, on, spread)))
+            deadline = self._moment_of(moment, on, spread)
+            _checked(deadline - self._runtime.now())
+            await self._rest(key, self._open(key, deadline))
 
     async def split(
         self, experiment: str, variants: Mapping[str, T], weights: Mapping[str, int] | None = None, *, key: str | None = None
