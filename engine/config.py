@@ -48,7 +48,7 @@ DYNAMIC: dict[str, object] = {
     "history.shutdownDrainDuration": "0s",
     "matching.shutdownDrainDuration": "0s",
 }
-"""What development and tests run with: features, limits out of the way of a load on one machine, and no waiting for traffic to drain at the end."""
+"""What development and tests run with: features, limits out of a load's way on one machine, no draining at the end."""
 
 
 def dynamic_config() -> Json:

@@ -6,11 +6,13 @@ from datetime import timedelta
 
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.namespace.v1 import NamespaceConfig
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import (
     CountWorkflowExecutionsRequest,
     DescribeNamespaceRequest,
     RegisterNamespaceRequest,
+    UpdateNamespaceRequest,
 )
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
@@ -50,15 +52,17 @@ async def _patiently(step: Callable[[Client], Awaitable[None]], client: Client) 
 
 
 async def _register_namespace(client: Client) -> None:
+    """Register it unless it is there; several may do so at once."""
     try:
         await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
-        return
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
-    retention = Duration()
-    retention.FromTimedelta(RETENTION)
-    request = RegisterNamespaceRequest(namespace=client.namespace, workflow_execution_retention_period=retention)
+        await _register(client)
+
+
+async def _register(client: Client) -> None:
+    request = RegisterNamespaceRequest(namespace=client.namespace, workflow_execution_retention_period=_duration(RETENTION))
     try:
         await client.workflow_service.register_namespace(request)
     except RPCError as error:
@@ -67,9 +71,7 @@ async def _register_namespace(client: Client) -> None:
 
 
 async def _add_missing_attributes(client: Client) -> None:
-    known = await client.operator_service.list_search_attributes(
-        ListSearchAttributesRequest(namespace=client.namespace)
-    )
+    known = await client.operator_service.list_search_attributes(ListSearchAttributesRequest(namespace=client.namespace))
     missing = {name: kind for name, kind in SEARCH_ATTRIBUTES.items() if name not in known.custom_attributes}
     if missing:
         request = AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
@@ -78,6 +80,18 @@ async def _add_missing_attributes(client: Client) -> None:
 
 async def _search_by_them(client: Client) -> None:
     query = " AND ".join(f"{name} IS NULL" for name in SEARCH_ATTRIBUTES)
-    await client.workflow_service.count_workflow_executions(
-        CountWorkflowExecutionsRequest(namespace=client.namespace, query=query)
-    )
+    await client.workflow_service.count_workflow_executions(CountWorkflowExecutionsRequest(namespace=client.namespace, query=query))
+
+
+async def keep_histories(client: Client) -> None:
+    """See to it that closed runs of `client`'s namespace are kept for RETENTION; a development server may keep a day."""
+    known = await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+    if known.config.workflow_execution_retention_ttl.ToTimedelta() < RETENTION:
+        longer = NamespaceConfig(workflow_execution_retention_ttl=_duration(RETENTION))
+        await client.workflow_service.update_namespace(UpdateNamespaceRequest(namespace=client.namespace, config=longer))
+
+
+def _duration(length: timedelta) -> Duration:
+    message = Duration()
+    message.FromTimedelta(length)
+    return message

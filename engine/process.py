@@ -1,13 +1,17 @@
 """Starting a child process that cannot outlive us, and ending exactly that process."""
 
+import json
 import os
+import pwd
+import random
 import shutil
 import signal
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TypedDict
 
 from engine.errors import EngineError
 
@@ -22,13 +26,14 @@ def running(
     patience: float = 10,
     stop_signal: int = signal.SIGTERM,
     env: Mapping[str, str] | None = None,
+    user: str | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `command` with its output in `log`; end it on the way out, by force after `patience` seconds.
+    """Run `command` (as `user`, if given) with its output in a new `log`; end it on the way out, by force after `patience` seconds.
 
     Call it from a thread that lives as long as the process should: where the system can, the child is
     killed with the thread that started it, also when that one ends by kill -9.
     """
-    with log.open("ab") as output:
+    with log.open("wb") as output:
         process = subprocess.Popen(
             [*_bound_to_our_life(), *command],
             stdin=subprocess.DEVNULL,
@@ -36,11 +41,28 @@ def running(
             stderr=subprocess.STDOUT,
             start_new_session=True,  # a Ctrl-C in the terminal is ours to handle, in our order
             env=env,
+            **identity(user),
         )
     try:
         yield process
     finally:
         end(process, patience, stop_signal)
+
+
+class Identity(TypedDict, total=False):
+    """Popen's arguments for running a command as somebody else."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+def identity(user: str | None) -> Identity:
+    """Nothing to change for None, else the user's numbers and no group but its own."""
+    if user is None:
+        return {}
+    entry = pwd.getpwnam(user)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
 
 def _bound_to_our_life() -> list[str]:
@@ -70,16 +92,20 @@ def command_of(pid: int) -> list[str]:
 
 @contextmanager
 def free_ports(count: int) -> Iterator[list[int]]:
-    """`count` different loopback ports, held until the block ends so that no two callers are given the same."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for held in sockets:
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            held.bind((LOOPBACK, 0))
-        yield [held.getsockname()[1] for held in sockets]
-    finally:
-        for held in sockets:
-            held.close()
+    """`count` different loopback ports, held until the block ends so that no two callers are given the same.
+
+    They lie below what systems give to outgoing connections, which could take them in between, and below 32768, the
+    most that Temporal's PostgreSQL schema can note down.
+    """
+    with ExitStack() as held:
+        ports: list[int] = []
+        while len(ports) < count:
+            port = random.randrange(15_000, 32_000)
+            taken = held.enter_context(socket.socket())
+            with suppress(OSError):
+                taken.bind((LOOPBACK, port))
+                ports.append(port)
+        yield ports
 
 
 def require_free(port: int, option: str) -> int:
@@ -96,7 +122,11 @@ def require_free(port: int, option: str) -> int:
     return port
 
 
-def last_words(log: Path, lines: int = 5) -> str:
-    """The end of a log file, on one line, for an error message."""
-    text = log.read_text(errors="replace") if log.exists() else ""
-    return " / ".join(text.strip().splitlines()[-lines:]) or "it wrote nothing"
+def last_words(log: Path) -> str:
+    """The last line of a log file, for an error message; of a line in JSON, what is meant for people."""
+    text = log.read_text(errors="replace").strip() if log.exists() else ""
+    line = text.splitlines()[-1] if text else "nothing"
+    with suppress(ValueError):
+        fields = json.loads(line)
+        line = ": ".join(str(fields[name]) for name in ("msg", "error") if name in fields)
+    return line[:400]
