@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import ast
-import inspect
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from workflows.definition import Definition, Event
-
-VERBS = ("send", "wait_for", "sleep", "until", "split")
-ASKS = ("seen", "user", "traits", "now", "zone")
+from workflows.source import ASKS, VERBS, code_of, names_of
 
 
 @dataclass(frozen=True)
@@ -27,6 +23,13 @@ class Listening:
 class Unreadable(TypeError):
     """What a journey listens to cannot be read from its source. Says where, why, and what to write instead."""
 
+    def __init__(self, definition: Definition[Any], file: str, line: int, why: str) -> None:
+        super().__init__(
+            f"{file}:{line}: cannot read what journey {definition.name!r} listens to: {why}; "
+            f"call its verbs in the journey's own function, with Event classes by name"
+        )
+        self.file, self.line, self.why = file, line, why
+
 
 @cache
 def listening(definition: Definition[Any]) -> Listening:
@@ -39,32 +42,29 @@ def listening(definition: Definition[Any]) -> Listening:
 
 class _Reader:
     def __init__(self, definition: Definition[Any]) -> None:
-        lines, self.first = inspect.getsourcelines(definition.function)
-        tree = ast.parse(textwrap.dedent("".join(lines))).body[0]
-        assert isinstance(tree, ast.AsyncFunctionDef)
-        self.definition, self.tree = definition, tree
-        self.journey = tree.args.args[0].arg
-        self.names = {**definition.function.__globals__}
+        self.definition = definition
+        self.code = code_of(definition)
+        self.parents = self.code.source.parents
+        self.names = names_of(definition)
 
     def read(self) -> Listening:
-        parents = {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
         events, traits = set(self.definition.exit_names), set[str]()
-        for node in ast.walk(self.tree):
-            if not isinstance(node, ast.Name) or node.id != self.journey:
-                continue
-            verb = parents[node]
+        for use in self.code.uses:
+            verb = self.parents[use]
             if not isinstance(verb, ast.Attribute) or verb.attr not in VERBS + ASKS:
-                raise self._unreadable(node, f"{self.journey!r} is passed on or used otherwise than {self.journey}.verb(...)")
+                raise self._unreadable(use, f"{use.id!r} is passed on or used otherwise than {use.id}.verb(...)")
             if verb.attr in ("wait_for", "seen"):
-                events.update(self._events(parents.get(verb), verb))
-            if verb.attr == "traits" or self._is_user_traits(verb, parents):
-                holder = verb if verb.attr == "traits" else parents[verb]
-                traits.add(self._trait(parents[holder], parents.get(parents[holder]), holder))
+                events.update(self._events(verb))
+            if (holder := self._traits_at(verb)) is not None:
+                traits.add(self._trait(holder))
         return Listening(frozenset(events), frozenset(traits))
 
-    def _events(self, call: ast.AST | None, verb: ast.Attribute) -> Iterator[str]:
+    def _events(self, verb: ast.Attribute) -> Iterator[str]:
+        call = self.parents[verb]
         if not isinstance(call, ast.Call) or call.func is not verb:
-            raise self._unreadable(verb, f"{self.journey}.{verb.attr} is not called on the spot")
+            raise self._unreadable(verb, f"{ast.unparse(verb)} is not called on the spot")
+        if not call.args:
+            raise self._unreadable(call, f"{ast.unparse(call)} names no event")
         for argument in call.args:
             event = self._resolve(argument)
             if not (isinstance(event, type) and issubclass(event, Event)):
@@ -79,22 +79,25 @@ class _Reader:
                 return getattr(self._resolve(value), attr, None)
         return None
 
-    def _is_user_traits(self, verb: ast.Attribute, parents: dict[ast.AST, ast.AST]) -> bool:
-        above = parents[verb]
-        return verb.attr == "user" and isinstance(above, ast.Attribute) and above.attr == "traits"
+    def _traits_at(self, verb: ast.Attribute) -> ast.Attribute | None:
+        """Return the node that is the person's traits, if that is what is asked for: `j.traits` or `j.user.traits`."""
+        if verb.attr != "user":
+            return verb if verb.attr == "traits" else None
+        asked = self.parents[verb]
+        if not isinstance(asked, ast.Attribute):
+            raise self._unreadable(verb, f"{ast.unparse(verb)} is kept or passed on; ask it on the spot, as {ast.unparse(verb)}.id")
+        return asked if asked.attr == "traits" else None
 
-    def _trait(self, use: ast.AST, call: ast.AST | None, at: ast.AST) -> str:
-        match use, call:
+    def _trait(self, traits: ast.Attribute) -> str:
+        use = self.parents[traits]
+        match use, self.parents.get(use):
             case ast.Subscript(slice=ast.Constant(value=str(name))), _:
                 return name
             case ast.Attribute(attr="get"), ast.Call(args=[ast.Constant(value=str(name)), *_]):
                 return name
-        raise self._unreadable(at, 'a trait is read by its name: traits["plan"] or traits.get("plan")')
+            case ast.Compare(left=ast.Constant(value=str(name)), ops=[ast.In() | ast.NotIn()]), _:
+                return name
+        raise self._unreadable(traits, 'a trait is read by its name: traits["plan"] or traits.get("plan")')
 
-    def _unreadable(self, node: ast.AST, why: str) -> Unreadable:
-        file = self.definition.place.rpartition(":")[0]
-        line = self.first + getattr(node, "lineno", 1) - 1
-        return Unreadable(
-            f"{file}:{line}: cannot read what journey {self.definition.name!r} listens to: {why}; "
-            f"call its verbs in the journey's own function, with Event classes by name"
-        )
+    def _unreadable(self, node: ast.expr, why: str) -> Unreadable:
+        return Unreadable(self.definition, self.code.source.file, node.lineno, why)
