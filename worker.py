@@ -27,9 +27,15 @@ CACHED_RUNS = 1000
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Work until `stop` is set, then finish what has begun."""
+    """Load the journeys, connect, and work until `stop` is set."""
     load(settings.journeys)
     store, client = Store(settings.database_url), await _reach(settings)
+    await work(settings, store, client, stop)
+    await store.close()
+
+
+async def work(settings: Settings, store: Store, client: Client, stop: asyncio.Event) -> None:
+    """Route what has been waiting, then route and run until `stop` is set, then finish what has begun."""
     router = Router(store, client, settings, name=f"{socket.gethostname()}:{os.getpid()}")
     await router.drain()
     async with worker(settings, store, client), asyncio.TaskGroup() as tasks:
@@ -40,7 +46,6 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         await stop.wait()
         for task in background:
             task.cancel()
-    await store.close()
 
 
 def worker(settings: Settings, store: Store, client: Client, *, cached_runs: int = CACHED_RUNS) -> Worker:

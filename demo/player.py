@@ -78,7 +78,7 @@ class Player:
         for call in calls:
             await self._pass_until(user_id, call.at)
             await self._make(user_id, call)
-            await self._settle(user_id)
+            await self.settle(user_id)
             if passed is not None and (told := passed(call.at)) is not None:
                 await told
         await self._pass_until(user_id, until)
@@ -99,7 +99,7 @@ class Player:
             if target is None:
                 return
             await asyncio.gather(*(self._forward(each, target) for each in waiting))
-            await self._settle(user_id)
+            await self.settle(user_id)
             if target != due:
                 return
 
@@ -109,7 +109,7 @@ class Player:
         if ahead > timedelta(0):
             await self.skipper.fast_forward(handle, ahead)
 
-    async def _settle(self, user_id: str) -> None:
+    async def settle(self, user_id: str) -> None:
         """Return when all that was accepted has been routed, and every run of the person waits or is over."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not await self._at_rest(user_id):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,15 +15,22 @@ import httpx
 from api.app import create_app
 from store.migrate import migrate
 from sqlmodel import col, select
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WorkflowHandle
 
 from demo.player import Player
 from events.route import Router
 from settings import DEVELOPMENT_ADMIN_KEY, Settings
 from store.session import Store
-from store.tables import Person, Run
-from worker import CACHED_RUNS, worker
-from workflows.definition import JOURNEYS, Definition
+from store.tables import AcceptedEvent, Person, Run
+from worker import CACHED_RUNS, work, worker
+from workflows.definition import JOURNEYS, Definition, Event
+
+
+PATIENCE_SECONDS = 20
+LOOK_AGAIN_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
@@ -50,9 +57,105 @@ class Stage:
         """Return the person's last run."""
         return (await self.runs(user))[-1]
 
+    async def track(self, user: str, event: Event, *, message_id: str | None = None) -> None:
+        """Send an event as an app would: now, through the HTTP API."""
+        body = {"userId": user, "event": event.name, "properties": event.model_dump(mode="json")}
+        answer = await self.api.post("/v1/track", json={**body, "messageId": message_id or uuid4().hex})
+        answer.raise_for_status()
+
+    async def batch(self, user: str, events: Sequence[Event]) -> None:
+        """Send events in one batch."""
+        calls = [{"type": "track", "userId": user, "event": each.name, "properties": each.model_dump(mode="json")} for each in events]
+        (await self.api.post("/v1/batch", json={"batch": calls})).raise_for_status()
+
+    async def events(self, user: str, name: str) -> Sequence[AcceptedEvent]:
+        """Return what was accepted of the person under that name, in order."""
+        async with self.store.read() as session:
+            mine = select(AcceptedEvent).join(Person).where(Person.user_id == user, AcceptedEvent.name == name)
+            return (await session.exec(mine.order_by(col(AcceptedEvent.id)))).all()
+
+    async def settled(self, user: str) -> None:
+        """Wait until all that was accepted of the person has acted, and their runs wait or are over."""
+        await self.player.settle(user)
+
+    async def forward(self, run: Run, duration: timedelta) -> None:
+        """Let that much time pass for the run."""
+        await self.player.skipper.fast_forward(self.workflow(run), duration)
+
+    async def forward_unattended(self, run: Run, duration: timedelta) -> asyncio.Task[None]:
+        """Let time pass up to the run's next deadline while no worker is there to act on it. Await the result once one is."""
+        fired = await self._timers_fired(run)
+        passing = asyncio.create_task(self.forward(run, duration))
+        await eventually(lambda: self._has_fired_more(run, fired))
+        return passing
+
+    async def _has_fired_more(self, run: Run, than: int) -> bool:
+        return await self._timers_fired(run) > than
+
+    async def _timers_fired(self, run: Run) -> int:
+        return sum(event.event_type == EventType.EVENT_TYPE_TIMER_FIRED for event in await self.history(run))
+
+    async def history(self, run: Run) -> list[HistoryEvent]:
+        """Return the events of the run's workflow."""
+        return [event async for event in self.workflow(run).fetch_history_events()]
+
+    async def signals(self, run: Run) -> list[str]:
+        """Return the names of the signals that have reached the run."""
+        history = await self.history(run)
+        return [
+            event.workflow_execution_signaled_event_attributes.signal_name
+            for event in history
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
+        ]
+
+    async def failed_tasks(self, run: Run) -> list[str]:
+        """Return why workflow tasks of the run have failed, one line each."""
+        failures = [
+            event.workflow_task_failed_event_attributes.failure
+            for event in await self.history(run)
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
+        ]
+        return [f"{failure.application_failure_info.type}: {failure.message}" for failure in failures]
+
+    async def identify(self, user: str, zone: str = "UTC", traits: Mapping[str, Any] | None = None) -> None:
+        """Introduce a person, or tell what has changed about them, with an address on each channel."""
+        known = {"email": f"{user}@example.org", "phone": "+4915112345678", **(traits or {})}
+        context = {"timezone": zone, "device": {"token": f"token-{user}", "type": "android"}}
+        answer = await self.api.post("/v1/identify", json={"userId": user, "traits": known, "context": context})
+        answer.raise_for_status()
+
+    async def diary(self, run: Run) -> str:
+        """Return what the Temporal UI shows as the run's current details."""
+        metadata = await self.workflow(run).query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+        return metadata.current_details
+
+    async def started(self, user: str, count: int = 1) -> Run:
+        """Wait until that many runs of the person have started on Temporal, and return the last."""
+        await eventually(lambda: self._have_started(user, count))
+        return await self.run(user)
+
+    async def _have_started(self, user: str, count: int) -> bool:
+        return sum(run.status != "starting" for run in await self.runs(user)) >= count
+
+    async def over(self, user: str) -> Run:
+        """Wait until the person's last run has ended, and return it."""
+        await eventually(lambda: self._is_over(user))
+        return await self.run(user)
+
+    async def _is_over(self, user: str) -> bool:
+        runs = await self.runs(user)
+        return bool(runs) and all(run.ended_at for run in runs)
+
     def workflow(self, run: Run) -> WorkflowHandle[Any, Any]:
         """Return the handle of a run's workflow."""
         return self.temporal.get_workflow_handle(run.workflow_id)
+
+
+async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
+    """Return once it is true; TimeoutError if it does not become so in good time."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not await true():
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
 
 @contextmanager
@@ -105,13 +208,20 @@ async def stage(
 
 
 @asynccontextmanager
-async def at_work(up: Stage, *, cached_runs: int = CACHED_RUNS) -> AsyncIterator[None]:
-    """Run a router and a worker."""
-    async with worker(up.settings, up.store, up.temporal, cached_runs=cached_runs):
-        routing = asyncio.create_task(up.router.run())
-        try:
-            yield
-        finally:
-            routing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await routing
+async def at_work(up: Stage, *, routing: bool = True, cached_runs: int = CACHED_RUNS) -> AsyncIterator[None]:
+    """Run a worker, and a router beside it."""
+    async with worker(up.settings, up.store, up.temporal, cached_runs=cached_runs), asyncio.TaskGroup() as tasks:
+        router = tasks.create_task(up.router.run()) if routing else None
+        yield
+        if router is not None:
+            router.cancel()
+
+
+@asynccontextmanager
+async def as_deployed(up: Stage) -> AsyncIterator[None]:
+    """Run all that a worker process runs, in its order."""
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(work(up.settings, up.store, up.temporal, stop))
+        yield
+        stop.set()

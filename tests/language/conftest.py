@@ -12,6 +12,7 @@ import pytest
 from temporalio.client import Client
 
 from tests.language.both import HOME, JOURNEYS, Play, real, virtual
+from tests.language.refused import Refusal, refused_for_real, refused_in_virtual_time
 from tests.stage import Stage, stage
 
 FLAVOURS = (
@@ -28,6 +29,14 @@ def play(request: pytest.FixtureRequest) -> Play:
     if request.param == "virtual":
         return virtual
     return cast(Play, partial(real, request.getfixturevalue(request.param)))
+
+
+@pytest.fixture(params=FLAVOURS[:2], ids=["virtual", "real"])
+def refused(request: pytest.FixtureRequest) -> Refusal:
+    """Run a journey that must be refused on its first step, and return what is said."""
+    if request.param == "virtual":
+        return refused_in_virtual_time
+    return partial(refused_for_real, request.getfixturevalue(request.param))
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +57,13 @@ async def house_that_continues(temporal: Client, tmp_path_factory: pytest.TempPa
 async def house_without_cache(temporal: Client, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     """The house whose worker forgets every run at once, so that each workflow task is a replay."""
     async with _house(temporal, tmp_path_factory.mktemp("house"), cached_runs=0) as up:
+        yield up
+
+
+@pytest.fixture(scope="session")
+async def empty_house(temporal: Client, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """The house with nobody at work: tests send a worker in, and out again."""
+    async with _house(temporal, tmp_path_factory.mktemp("house"), working=False) as up:
         yield up
 
 

@@ -9,7 +9,7 @@ from workflows.messages import Email
 from workflows.run import Order
 
 NOW = timedelta(0)
-MOMENT = timedelta(minutes=1)
+MINUTE = "%a %d %b %H:%M %Z"  # how these tests write a moment down
 
 
 def minutes(count: float) -> timedelta:
