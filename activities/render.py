@@ -34,7 +34,7 @@ class BadTemplate(Exception):
 
 @dataclass(frozen=True)
 class Occasion:
-    """What a message is rendered for: who reads it, when, and what there is to say."""
+    """What a message is rendered for: who reads it, when, and what there is to say. `private` may be in no error message."""
 
     user: Mapping[str, Any]
     event: Mapping[str, Any]
@@ -43,6 +43,7 @@ class Occasion:
     now: datetime
     zone: ZoneInfo
     did: Callable[..., int]
+    private: tuple[str, ...] = ()
 
 
 def render(library: Library, channel: str, template: str, occasion: Occasion, default_locale: str) -> Content:

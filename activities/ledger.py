@@ -1,0 +1,88 @@
+"""The ledger's rows: what they become, and what they mean to a run that asks again."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import update
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from store.tables import Delivery, Run
+from workflows.rules import Verdict
+from workflows.run import Receipt
+from workflows.wire import Dispatch
+
+LEASE = timedelta(seconds=45)  # longer than an attempt may take, 30 s
+LATE_RULES = ("expired", "quiet_hours")  # what they refuse would otherwise have been sent
+
+RECEIPTS = {
+    "sent": "sent",
+    "suppressed": "suppressed",
+    "exited": "exited",
+    "failed": "failed",
+    "unknown": "failed",
+}
+
+
+def new_row(dispatch: Dispatch, run: Run, now: datetime) -> Delivery:
+    """Return the row of a message that has none yet."""
+    return Delivery(
+        key=dispatch.key,
+        run_id=run.id,
+        person_id=run.person_id,
+        journey=run.journey,
+        step=dispatch.step,
+        channel=dispatch.channel,
+        template=dispatch.template,
+        topic=dispatch.topic,
+        status="intent",
+        at=now,
+        experiment=dispatch.experiment,
+        variant=dispatch.variant or None,
+    )
+
+
+def answered(row: Delivery) -> Receipt | None:
+    """Return what has been decided for good; None if nothing has."""
+    if row.status not in RECEIPTS:
+        return None
+    return Receipt(RECEIPTS[row.status], row.reason)  # type: ignore[arg-type]
+
+
+def refuse(row: Delivery, verdict: Verdict, now: datetime, *, in_doubt: bool) -> Receipt:
+    """Record a refusal, or that the gate wants to be asked again; `in_doubt` if an earlier attempt may have arrived."""
+    assert verdict.status != "send"
+    final = verdict.status != "deferred"
+    row.status = "unknown" if in_doubt and final else verdict.status
+    row.reason, row.retry_at, row.leased_until, row.at = verdict.reason, verdict.retry_at, None, now
+    if verdict.status == "suppressed" and verdict.reason in LATE_RULES:
+        expose(row, now)
+    return Receipt(verdict.status, verdict.reason, verdict.retry_at)
+
+
+def conclude(row: Delivery, status: str, reason: str, now: datetime) -> Receipt:
+    """Record what cannot be sent, or has been."""
+    row.status, row.reason, row.retry_at, row.leased_until, row.at = status, reason, None, None, now
+    return Receipt(RECEIPTS[status], reason)  # type: ignore[arg-type]
+
+
+def expose(row: Delivery, now: datetime) -> None:
+    """Record that this person has come to where their variant makes a difference."""
+    if row.experiment is not None:
+        row.exposed_at = row.exposed_at or now
+
+
+def begin(row: Delivery, now: datetime, clock: datetime) -> None:
+    """Record the intent to send, leased by the database's clock to one attempt."""
+    row.status, row.reason, row.retry_at, row.at = "intent", "", None, now
+    row.attempts += 1
+    row.leased_until = clock + LEASE
+
+
+async def end(session: AsyncSession, key: str, attempt: int, status: str, reason: str = "", provider_id: str | None = None) -> None:
+    """Record how an attempt ended. That it was sent holds whatever came between; the rest only while the attempt has the lease."""
+    row = update(Delivery).where(col(Delivery.key) == key)
+    if status != "sent":
+        row = row.where(col(Delivery.attempts) == attempt, col(Delivery.status) == "intent")
+    await session.exec(row.values(status=status, reason=reason, provider_id=provider_id, leased_until=None))

@@ -1,0 +1,94 @@
+"""What there is to say to a person, and about them, at the moment of sending."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlmodel import col, select
+
+from activities.render import Occasion
+from settings import Settings
+from store.session import Store
+from store.tables import AcceptedEvent, Person, Run
+from workflows.clock import zone
+from workflows.wire import Dispatch
+
+STORE_SECONDS = 10
+SHORTEST_SECRET = 3
+HAPPENED = ("pending", "routed", "unknown")
+
+
+async def occasion(store: Store, settings: Settings, dispatch: Dispatch, now: datetime) -> tuple[int, Occasion] | None:
+    """Return whom the message is for, by their row's id, and what its template is filled with; None if there is no such run."""
+    wanted = select(Run, Person, AcceptedEvent).join(Person, col(Person.id) == Run.person_id)
+    wanted = wanted.outerjoin(AcceptedEvent, col(AcceptedEvent.id) == Run.trigger_id).where(Run.id == dispatch.run_id)
+    async with store.read() as session:
+        found = (await session.exec(wanted)).first()
+    if found is None:
+        return None
+    run, person, trigger = found
+    assert person.id is not None
+    return person.id, Occasion(
+        user=_user(person),
+        event=trigger.data if trigger is not None else {},
+        journey=run.journey,
+        data=dispatch.data,
+        now=now,
+        zone=zone_of(person, settings),
+        did=_counting(store, person.id),
+        private=_private(person),
+    )
+
+
+def without(text: str, private: Iterable[str]) -> str:
+    """Return the text with what is private in it blacked out, fit for a log and for a run's history."""
+    for each in sorted(private, key=len, reverse=True):
+        text = text.replace(each, "…")
+    return text
+
+
+def zone_of(person: Person, settings: Settings) -> ZoneInfo:
+    """Return where the person is; the configured zone if that is not known."""
+    return zone(person.zone) or zone(settings.zone) or ZoneInfo("UTC")
+
+
+def _user(person: Person) -> dict[str, Any]:
+    return {
+        "id": person.user_id,
+        "zone": person.zone,
+        "locale": person.locale,
+        "email": person.email,
+        "phone": person.phone,
+        "traits": person.traits,
+    }
+
+
+def _private(person: Person) -> tuple[str, ...]:
+    said = [value for value in person.traits.values() if isinstance(value, str) and len(value) >= SHORTEST_SECRET]
+    return (*said, *(address for address in (person.email, person.phone) if address))
+
+
+def _counting(store: Store, person_id: int) -> Callable[..., int]:
+    """Return `did`. Templates are filled in on a thread of their own, from where it asks the store through this loop."""
+    loop = asyncio.get_running_loop()
+
+    def did(event: str, **properties: Any) -> int:
+        return asyncio.run_coroutine_threadsafe(_count(store, person_id, event, properties), loop).result(STORE_SECONDS)
+
+    return did
+
+
+async def _count(store: Store, person_id: int, event: str, properties: dict[str, Any]) -> int:
+    happened = select(AcceptedEvent.data).where(
+        AcceptedEvent.person_id == person_id,
+        AcceptedEvent.name == event,
+        col(AcceptedEvent.kind).in_(("track", "run")),
+        col(AcceptedEvent.status).in_(HAPPENED),
+    )
+    async with store.read() as session:
+        found = (await session.exec(happened)).all()
+    return sum(all(data.get(name) == value for name, value in properties.items()) for data in found)

@@ -1,0 +1,85 @@
+"""Where each channel's messages go: to the provider, or to the mailbox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from activities.in_app import InApp
+from activities.mailbox import Mailbox
+from activities.transport import Outlet, Parcel, Transport, Undeliverable
+from settings import Settings
+from store.session import Store
+
+Choose = Callable[[str, Sequence[str]], Outlet]
+
+
+class NotConfigured:
+    """Stands in for a provider whose settings are missing."""
+
+    def __init__(self, missing: str) -> None:
+        self.missing = missing
+
+    @property
+    def keyed(self) -> bool:
+        return False
+
+    async def deliver(self, parcel: Parcel) -> str:
+        raise Undeliverable(f"the channel is not configured: set {self.missing}")
+
+
+def outlets(settings: Settings, store: Store, providers: Mapping[str, Transport] | None = None) -> Choose:
+    """Return what chooses an outlet by channel and recipients.
+
+    Without `live` everything stays in the mailbox, whatever credentials there are; with it, outside production, what is
+    not for recipients on the allow-list does too. `providers` takes the place of the configured ones.
+    """
+    mailbox = Mailbox()
+    in_app = InApp(None if settings.live else mailbox)
+    real = (providers if providers is not None else _providers(settings, store)) if settings.live else {}
+
+    def choose(channel: str, recipients: Sequence[str]) -> Outlet:
+        if channel == "in_app":
+            return in_app
+        return real[channel] if settings.live and _allowed(settings, recipients) else mailbox
+
+    return choose
+
+
+def _allowed(settings: Settings, recipients: Sequence[str]) -> bool:
+    """Say whether real messages may go to all of them: in production to anybody, elsewhere to those who are listed."""
+    return settings.environment == "production" or all(
+        recipient in settings.allow_recipients or f"@{recipient.rpartition('@')[2]}" in settings.allow_recipients
+        for recipient in recipients
+    )
+
+
+def _providers(settings: Settings, store: Store) -> Mapping[str, Transport]:
+    return {"email": _email(settings), "sms": _sms(settings), "push": _push(settings, store)}
+
+
+# Providers' libraries are large: only a process that sends for real loads them.
+
+
+def _email(settings: Settings) -> Transport:
+    if settings.smtp_url is None:
+        return NotConfigured("SOJOURN_SMTP_URL")
+    from activities.email import Email
+
+    return Email(settings.smtp_url.get_secret_value(), settings.email_from)
+
+
+def _sms(settings: Settings) -> Transport:
+    sid, token, sender = settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_from
+    if sid is None or token is None or sender is None:
+        return NotConfigured("SOJOURN_TWILIO_ACCOUNT_SID, SOJOURN_TWILIO_AUTH_TOKEN and SOJOURN_TWILIO_FROM")
+    from activities.sms import Sms
+
+    return Sms(sid, token.get_secret_value(), sender, settings.twilio_base_url)
+
+
+def _push(settings: Settings, store: Store) -> Transport:
+    if settings.fcm_credentials is None:
+        return NotConfigured("SOJOURN_FCM_CREDENTIALS")
+    from activities.push import Push
+
+    return Push(store, settings.fcm_credentials, settings.fcm_base_url)

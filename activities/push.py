@@ -1,0 +1,157 @@
+"""Push notifications through Firebase Cloud Messaging, HTTP v1."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ssl
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.requests import Request
+from google.oauth2.service_account import Credentials
+from sqlalchemy import delete
+from sqlmodel import col
+
+from activities.transport import Ambiguous, Content, Parcel, Throttled, Undeliverable
+from store.session import Store
+from store.tables import Device
+
+SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
+TIMEOUT_SECONDS = 15
+FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
+
+
+class NoSuchDevice(Exception):
+    """The token is no device's any more."""
+
+
+class Push:
+    """Sends to each of a person's devices; it has arrived if one took it.
+
+    FCM takes no idempotency key, but a notification with the same tag replaces the one before it on the device.
+    """
+
+    def __init__(self, store: Store, credentials_file: Path, base_url: str) -> None:
+        self._store = store
+        self._base_url = base_url
+        self._login = _credentials(credentials_file)
+
+    @property
+    def keyed(self) -> bool:
+        return False
+
+    async def deliver(self, parcel: Parcel) -> str:
+        """Return FCM's name of the first message it took. Forgets the devices that are gone."""
+        await self._log_in()
+        url = f"{self._base_url}/v1/projects/{self._login.project_id}/messages:send"
+        headers = {"Authorization": f"Bearer {self._login.token}"}
+        async with httpx.AsyncClient(verify=_tls_context(), timeout=TIMEOUT_SECONDS, headers=headers) as http:
+            sends = (_send(http, url, notification(parcel, token)) for token in parcel.recipients)
+            answers = await asyncio.gather(*sends, return_exceptions=True)
+        gone = [token for token, answer in zip(parcel.recipients, answers, strict=True) if isinstance(answer, NoSuchDevice)]
+        await self._forget(gone)
+        return _outcome(answers)
+
+    async def _log_in(self) -> None:
+        """See that there is an access token, and that it lives on for minutes."""
+        try:
+            if not self._login.valid:
+                await asyncio.to_thread(self._login.refresh, Request())
+        except GoogleAuthError as error:
+            raise ConnectionError("Google gives no access token for the service account") from error
+
+    async def _forget(self, tokens: list[str]) -> None:
+        if tokens:
+            async with self._store.write() as session:
+                await session.exec(delete(Device).where(col(Device.token).in_(tokens)))
+
+
+def _credentials(file: Path) -> Credentials:
+    return Credentials.from_service_account_file(str(file), scopes=[SCOPE])  # type: ignore[no-untyped-call]
+
+
+def notification(parcel: Parcel, token: str) -> dict[str, Any]:
+    """Return the body of `messages:send`: https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages"""
+    tag = hashlib.sha256(parcel.key.encode()).hexdigest()[:32]
+    return {
+        "message": {
+            "token": token,
+            "notification": {"title": parcel.content.subject, "body": parcel.content.text},
+            "data": _data(parcel.content),
+            "android": {"notification": {"tag": tag}},
+            "apns": {"headers": {"apns-collapse-id": tag}},
+        }
+    }
+
+
+def _data(content: Content) -> dict[str, str]:
+    return {"action": content.action, "link": content.action_url} if content.action_url else {}
+
+
+@cache
+def _tls_context() -> ssl.SSLContext:
+    return httpx.create_ssl_context()
+
+
+async def _send(http: httpx.AsyncClient, url: str, body: dict[str, Any]) -> str:
+    try:
+        answer = await http.post(url, json=body)
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        raise ConnectionError("FCM cannot be reached") from error
+    except httpx.HTTPError as error:
+        raise Ambiguous(f"FCM did not confirm: {type(error).__name__}") from error
+    if answer.is_success:
+        return str(answer.json()["name"])
+    raise _classed(answer)
+
+
+def _classed(answer: httpx.Response) -> Exception:
+    """Tell apart what FCM refuses: https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode"""
+    status, message, details = _error(answer)
+    code = next((each.get("errorCode", "") for each in details if each.get("@type") == FCM_ERROR), "")
+    said = f"FCM says {answer.status_code} {code or status}: {message}"
+    if code in ("UNREGISTERED", "SENDER_ID_MISMATCH") or (answer.status_code == 400 and _blames_token(details)):
+        return NoSuchDevice(said)
+    if answer.status_code in (429, 503):
+        return Throttled(said, _retry_after(answer))
+    if answer.status_code in (401, 403):  # our account: the person is not at fault, and an operator can help
+        return ConnectionError(said)
+    return Ambiguous(said) if answer.is_server_error else Undeliverable(said)
+
+
+def _blames_token(details: list[dict[str, Any]]) -> bool:
+    """Tell the two 400s apart, which share code and status: the token is no token, or our payload is wrong and the device fine."""
+    fields = [each.get("field") for detail in details for each in detail.get("fieldViolations", ())]
+    return any(each.get("@type") == FCM_ERROR for each in details) and all(field == "message.token" for field in fields)
+
+
+def _error(answer: httpx.Response) -> tuple[str, str, list[dict[str, Any]]]:
+    """Return the status, what FCM says, and the details, as far as the answer has them."""
+    try:
+        error = answer.json()["error"]
+        return error.get("status", ""), error.get("message", ""), error.get("details", [])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "", answer.text[:200], []
+
+
+def _retry_after(answer: httpx.Response) -> timedelta | None:
+    """Return the header's seconds (RFC 9110, 10.2.3); None for a date, which FCM does not send, or nothing."""
+    seconds = answer.headers.get("Retry-After", "")
+    return timedelta(seconds=int(seconds)) if seconds.isdigit() else None
+
+
+def _outcome(answers: list[str | BaseException]) -> str:
+    """Return the name of a message that was taken; else raise what may change, before what will not."""
+    if names := [answer for answer in answers if isinstance(answer, str)]:
+        return names[0]
+    for kind in (Ambiguous, TimeoutError, Throttled, Exception):
+        for answer in answers:
+            if isinstance(answer, kind) and not isinstance(answer, NoSuchDevice | Undeliverable):
+                raise answer
+    refused = [str(answer) for answer in answers if isinstance(answer, Undeliverable)]
+    raise Undeliverable(refused[0] if refused else "none of their devices is registered any more")

@@ -1,0 +1,169 @@
+"""One message, from the wish to send it to a receipt: render, gate and ledger, provider, record."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from activities.gate import Case, facts, look
+from activities.ledger import answered, begin, conclude, end, expose, new_row, refuse
+from activities.occasion import occasion, without
+from activities.render import BadTemplate, Occasion, render
+from activities.templates import Library
+from activities.transport import Ambiguous, Content, Local, Outlet, Parcel, Throttled, Transport, Undeliverable
+from settings import Settings
+from store.session import Store, database_now, lock
+from store.tables import Delivery
+from workflows.rules import decide
+from workflows.run import Receipt
+from workflows.wire import Dispatch
+
+log = logging.getLogger(__name__)
+
+PROVIDER_SECONDS = 20
+CUT_OFF = "an attempt was cut off and may have arrived"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A message that the gate has let through, leased to us."""
+
+    parcel: Parcel
+    transport: Transport
+    number: int
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Sends on every channel. `outlet` says where a channel's messages to some recipients go."""
+
+    store: Store
+    settings: Settings
+    library: Library
+    outlet: Callable[[str, Sequence[str]], Outlet]
+
+    async def send(self, dispatch: Dispatch, now: datetime) -> Receipt:
+        """Send a message if it may be sent at `now`, the run's clock. Raises ApplicationError for an attempt to be made again."""
+        found = await occasion(self.store, self.settings, dispatch, now)
+        if found is None:
+            return Receipt("failed", f"there is no run {dispatch.run_id}")
+        person_id, what = found
+        content = await self._content(dispatch, what)
+        async with self.store.write() as session:
+            await lock(session, [person_id])
+            claimed = await self._claim(session, dispatch, now, content)
+        return claimed if isinstance(claimed, Receipt) else await self._hand_over(claimed)
+
+    async def _content(self, dispatch: Dispatch, what: Occasion) -> Content | BadTemplate:
+        try:
+            return await asyncio.to_thread(render, self.library, dispatch.channel, dispatch.template, what, self.settings.locale)
+        except BadTemplate as error:
+            bad = BadTemplate(without(str(error), what.private))
+            log.error("%s cannot be rendered and is not sent: %s", dispatch.key, bad)
+            return bad
+
+    async def _claim(
+        self, session: AsyncSession, dispatch: Dispatch, now: datetime, content: Content | BadTemplate
+    ) -> Receipt | Attempt:
+        """Decide, and write down what was decided, in the caller's transaction."""
+        case = await look(session, dispatch)
+        row = case.row or new_row(dispatch, case.run, now)
+        if case.row is not None and (receipt := answered(row)):
+            return receipt
+        outlet = self.outlet(dispatch.channel, case.recipients)
+        in_doubt = case.row is not None and row.status == "intent"
+        if in_doubt:
+            await _leave_to_its_holder(session, row)
+            if not self._may_repeat(outlet, dispatch.channel):
+                return self._doubtful(row, now)
+        verdict = decide(await facts(session, case, dispatch, now, self.settings))
+        session.add(row)
+        if verdict.status != "send" and not (verdict.status == "deferred" and isinstance(content, BadTemplate)):
+            return refuse(row, verdict, now, in_doubt=in_doubt)
+        expose(row, now)
+        if isinstance(content, BadTemplate):
+            return conclude(row, "failed", f"template: {content}", now)
+        return await self._begin(session, row, outlet, _parcel(case, dispatch, content, now))
+
+    async def _begin(self, session: AsyncSession, row: Delivery, outlet: Outlet, parcel: Parcel) -> Receipt | Attempt:
+        if isinstance(outlet, Local):
+            outlet.write(session, parcel)
+            row.attempts += 1
+            return conclude(row, "sent", "", parcel.at)
+        begin(row, parcel.at, await database_now(session))
+        return Attempt(parcel, outlet, row.attempts)
+
+    async def _hand_over(self, attempt: Attempt) -> Receipt:
+        """Call the provider, and record what it said: without the address, for what is told here enters the run's history."""
+        try:
+            async with asyncio.timeout(PROVIDER_SECONDS):
+                provider_id = await attempt.transport.deliver(attempt.parcel)
+        except Exception as error:
+            return await self._not_sent(attempt, error, without(str(error), attempt.parcel.recipients) or type(error).__name__)
+        return await self._end(attempt, "sent", provider_id=provider_id)
+
+    async def _not_sent(self, attempt: Attempt, error: Exception, reason: str) -> Receipt:
+        log.warning("%s was not sent: %s: %s", attempt.parcel.key, type(error).__name__, reason)
+        match error:
+            case Undeliverable():
+                return await self._end(attempt, "failed", reason)
+            case Ambiguous() | TimeoutError() if not self._may_repeat(attempt.transport, attempt.parcel.channel):
+                return await self._end(attempt, "unknown", self._in_doubt_reason(attempt.parcel.channel))
+        await self._end(attempt, "retrying", reason)
+        if isinstance(error, Throttled):
+            raise _again(reason, "Throttled", error.retry_after, ApplicationErrorCategory.BENIGN) from None
+        raise _again(reason, "Ambiguous" if isinstance(error, Ambiguous | TimeoutError) else "OutOfReach") from None
+
+    async def _end(self, attempt: Attempt, status: str, reason: str = "", provider_id: str | None = None) -> Receipt:
+        async with self.store.write() as session:
+            await end(session, attempt.parcel.key, attempt.number, status, reason, provider_id)
+        return Receipt("sent" if status == "sent" else "failed", reason)
+
+    def _may_repeat(self, outlet: Outlet, channel: str) -> bool:
+        keyed = isinstance(outlet, Local) or outlet.keyed
+        return keyed or self.settings.on_ambiguous.get(channel) == "resend"
+
+    def _doubtful(self, row: Delivery, now: datetime) -> Receipt:
+        return conclude(row, "unknown", self._in_doubt_reason(row.channel), now)
+
+    def _in_doubt_reason(self, channel: str) -> str:
+        held = self.settings.on_ambiguous.get(channel) == "hold"
+        return f"held: {CUT_OFF}" if held else f"unknown: {CUT_OFF}"
+
+
+def _parcel(case: Case, dispatch: Dispatch, content: Content, now: datetime) -> Parcel:
+    return Parcel(
+        key=dispatch.key,
+        run_id=dispatch.run_id,
+        person_id=case.run.person_id,
+        journey=case.run.journey,
+        template=dispatch.template,
+        channel=dispatch.channel,
+        recipients=case.recipients,
+        content=content,
+        at=now,
+    )
+
+
+async def _leave_to_its_holder(session: AsyncSession, row: Delivery) -> None:
+    """Raise ApplicationError, to be tried again when the lease is over, while another attempt holds it."""
+    clock = await database_now(session)
+    if row.leased_until is not None and row.leased_until > clock:
+        left = row.leased_until - clock
+        raise _again(f"another attempt is sending {row.key}", "Leased", left, ApplicationErrorCategory.BENIGN)
+
+
+def _again(
+    why: str,
+    kind: str,
+    delay: timedelta | None = None,
+    category: ApplicationErrorCategory = ApplicationErrorCategory.UNSPECIFIED,
+) -> ApplicationError:
+    """Return what makes Temporal try again, after `delay` or as its retry policy has it."""
+    return ApplicationError(why, type=kind, next_retry_delay=delay, category=category)

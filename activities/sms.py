@@ -1,0 +1,66 @@
+"""Text messages through Twilio's Messages API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from aiohttp import ClientConnectorError, ClientError
+from twilio.base.exceptions import TwilioRestException  # type: ignore[import-untyped]
+from twilio.http.async_http_client import AsyncTwilioHttpClient  # type: ignore[import-untyped]
+from twilio.rest import Client  # type: ignore[import-untyped]
+
+from activities.transport import Ambiguous, Parcel, Throttled, Undeliverable
+
+
+@dataclass(frozen=True)
+class Sms:
+    """Sends from a number, or a messaging service's sid (MG…). Twilio takes no idempotency key."""
+
+    account_sid: str
+    auth_token: str
+    sender: str
+    base_url: str | None = None
+
+    @property
+    def keyed(self) -> bool:
+        return False
+
+    async def deliver(self, parcel: Parcel) -> str:
+        """Return the message's sid."""
+        origin = "messaging_service_sid" if self.sender.startswith("MG") else "from_"
+        try:
+            async with AsyncTwilioHttpClient() as http:
+                message = await self._client(http).messages.create_async(
+                    to=parcel.recipients[0], body=parcel.content.text, **{origin: self.sender}
+                )
+        except TwilioRestException as error:
+            raise _classed(error) from error
+        except ClientConnectorError as error:
+            raise ConnectionError("Twilio cannot be reached") from error
+        except (ClientError, ValueError) as error:  # the answer was lost, or is not Twilio's
+            raise Ambiguous(f"Twilio did not confirm: {type(error).__name__}") from error
+        return str(message.sid)
+
+    def _client(self, http: AsyncTwilioHttpClient) -> Client:
+        client = Client(self.account_sid, self.auth_token, http_client=http)
+        if self.base_url is not None:
+            client.api.base_url = self.base_url
+        return client
+
+
+def _classed(error: TwilioRestException) -> Exception:
+    """Tell refusals from troubles by the HTTP status: Twilio advises against building on its codes, which change.
+
+    https://www.twilio.com/docs/usage/twilios-response
+    """
+    said = f"Twilio says {error.status}, code {error.code}: {error.msg}"
+    match error.status:
+        case 429:
+            return Throttled(said, timedelta(seconds=1))
+        case 401 | 403 | 503:  # our account, or nobody's: the person is not at fault, and an operator can help
+            return ConnectionError(said)
+        case status if status >= 500:
+            return Ambiguous(said)
+        case _:
+            return Undeliverable(said)
