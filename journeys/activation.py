@@ -17,7 +17,7 @@ async def activation(j: Journey, first: CommitPushed) -> None:
     here = {"project": first.project, "area": first.area}
 
     if elsewhere := await j.wait_for(CommitPushed, within=timedelta(days=14), where=lambda push: push.area != first.area):
-        await j.send(InApp("second_area", {**here, "second": elsewhere.area}))  # found by themselves: no tip needed
+        await j.send(InApp("second_area", {**here, "second": elsewhere.area}))  # found it by themselves: no tip needed
         return
 
     await j.until(time(10), on=MIDWEEK, spread=timedelta(minutes=40))
@@ -31,5 +31,3 @@ async def activation(j: Journey, first: CommitPushed) -> None:
 
     if (await j.send(Email("smaller_step", here))).status != "sent":
         await j.send(Sms("smaller_step", here))
-    if await j.wait_for(CommitPushed, within=timedelta(days=14)):
-        await j.send(InApp("second_commit", {**here, "untried": untried(first.area)}))

@@ -2,7 +2,6 @@
 
 from datetime import time, timedelta
 
-from journeys.areas import untried
 from journeys.events import CommitPushed, ProjectJoined, ProjectLeft
 from workflows.clock import WEEKDAYS
 from workflows.definition import journey
@@ -17,16 +16,18 @@ async def onboarding(j: Journey, joined: ProjectJoined) -> None:
     if (await j.send(Email("welcome", here))).status != "sent":
         await j.send(InApp("welcome", here))
 
-    if second := await j.wait_for(CommitPushed, within=timedelta(days=3)):
-        suggestion = untried(joined.area, second.area)
-        await j.send(InApp("second_commit", {**here, "area": second.area, "untried": suggestion}))
-        return
+    if await j.wait_for(CommitPushed, within=timedelta(days=3)):
+        return  # they are on their way: the next word is activation's, when there is something to say
 
     await j.until(time(9), on=WEEKDAYS, spread=timedelta(minutes=20))
     if await j.wait_for(CommitPushed, within=timedelta(0)):  # they came back while we waited for a good hour
         return
     angle = await j.split("nudge-angle", {"task": "task", "people": "people"})
     nudge = {**here, "angle": angle}
-    for message in (Push("nudge", nudge), Sms("nudge", nudge), Email("nudge", nudge)):
+    for message in (
+        Push("nudge", nudge, experiment="nudge-angle"),
+        Sms("nudge", nudge, experiment="nudge-angle"),
+        Email("nudge", nudge, experiment="nudge-angle"),
+    ):
         if (await j.send(message)).status == "sent":
             return
