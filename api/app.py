@@ -1,0 +1,60 @@
+"""The HTTP API, whole: what it serves, and what it stands on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from temporalio.client import Client
+
+from api import collect, health, journeys, mailbox, orders, people, runs
+from api.errors import handle_errors
+from connecting import connect
+from loading import load
+from settings import Settings
+from store.session import Store
+
+ABOUT = (
+    "User lifecycles as code. Apps send events with the write key; everything else takes the admin key. "
+    'Every error is `{"error": {"code", "message"}}`.'
+)
+TAGS = [
+    {"name": "Events", "description": "What apps send, in the shape of Segment's HTTP tracking API."},
+    {"name": "Runs", "description": "A person's way through a journey."},
+    {"name": "Operators", "description": "Orders to a run. Each says who and why, and is recorded."},
+    {"name": "Journeys", "description": "What product teams wrote."},
+    {"name": "People", "description": "Profiles, messages, inboxes and consents."},
+    {"name": "Health", "description": "How each part is."},
+]
+
+
+def create_app(settings: Settings, store: Store | None = None, temporal: Client | None = None) -> FastAPI:
+    """Return the API. What it is not given it opens when it starts, with its journeys; Temporal may come up later, or go away."""
+    app = FastAPI(
+        title="Sojourn",
+        version="1",
+        description=ABOUT,
+        openapi_tags=TAGS,
+        lifespan=_up,
+        redoc_url=None,
+        strict_content_type=False,
+        redirect_slashes=False,
+    )
+    app.state.settings, app.state.store, app.state.temporal = settings, store, temporal
+    handle_errors(app)
+    for part in (collect, runs, orders, journeys, people, health, mailbox):
+        app.include_router(part.router)
+    return app
+
+
+@asynccontextmanager
+async def _up(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    load(settings.journeys)
+    opened = Store(settings.database_url) if app.state.store is None else None
+    app.state.store = app.state.store or opened
+    app.state.temporal = app.state.temporal or await connect(settings, lazy=True)
+    yield
+    if opened is not None:
+        await opened.close()

@@ -1,0 +1,100 @@
+"""What came over the wire, read safely: bounded, unzipped, strictly JSON, and fit for both databases."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable, Coroutine
+from math import isinf
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from pydantic_core import from_json
+
+from api.errors import Problem
+
+KB = 1024
+CALL_BYTES = 32 * KB  # Segment's limits
+BODY_BYTES = 500 * KB
+GZIP = 16 + zlib.MAX_WBITS
+
+# What JSON allows and PostgreSQL's does not hold: the NUL character, and numbers beyond a double.
+UNFIT = re.compile(rb"\\u0000|\d[eE]\+?\d{3}|\d{300}")
+
+
+class BoundedRequest(Request):
+    """A request whose body is read up to a limit, unzipped too, and whose JSON is strict."""
+
+    async def body(self) -> bytes:
+        if not hasattr(self, "_body"):
+            self._body = unpacked(await self._read(), self.headers.get("content-encoding", "identity"))
+        return self._body
+
+    async def json(self) -> Any:
+        return read_json(await self.body())
+
+    async def _read(self) -> bytes:
+        body = bytearray()
+        async for chunk in self.stream():
+            body += chunk
+            refuse_larger(len(body), BODY_BYTES)
+        return bytes(body)
+
+
+class BoundedRoute(APIRoute):
+    """A route whose requests are bounded ones."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_bounded(request: Request) -> Response:
+            return await handle(BoundedRequest(request.scope, request.receive))
+
+        return handle_bounded
+
+
+def refuse_larger(size: int, limit: int, what: str = "the body") -> None:
+    """Refuse what has more bytes than it may."""
+    if size > limit:
+        raise Problem(400, "too_large", f"{what} is larger than {limit // KB} KB")
+
+
+def unpacked(body: bytes, encoding: str) -> bytes:
+    """Undo the content encoding, none or gzip, without ever holding more than the limit."""
+    if encoding == "identity":
+        return body
+    if encoding != "gzip":
+        raise Problem(400, "unknown_encoding", f"Content-Encoding {encoding!r} is not known here; send gzip, or none")
+    unzip = zlib.decompressobj(GZIP)
+    try:
+        plain = unzip.decompress(body, BODY_BYTES + 1)
+    except zlib.error:
+        raise Problem(400, "malformed_gzip", "the body is not gzip, as its Content-Encoding says") from None
+    refuse_larger(len(plain), BODY_BYTES, "the unzipped body")
+    if not unzip.eof or unzip.unused_data:
+        raise Problem(400, "malformed_gzip", "the body is not one whole gzip member")
+    return plain
+
+
+def read_json(raw: bytes) -> Any:
+    """Read JSON by RFC 8259, at most 200 levels deep; a NUL character becomes U+FFFD."""
+    try:
+        value = from_json(raw, allow_inf_nan=False)
+        return fit(value) if UNFIT.search(raw) else value
+    except ValueError as error:
+        raise Problem(400, "malformed_json", f"the body is not JSON that we can keep: {error}") from None
+
+
+def fit(value: Any) -> Any:
+    """Return the value as both databases can hold it. Raises ValueError for a number that no double holds."""
+    match value:
+        case str():
+            return value.replace("\0", "\ufffd")
+        case list():
+            return [fit(each) for each in value]
+        case dict():
+            return {fit(name): fit(each) for name, each in value.items()}
+        case float() if isinf(value):
+            raise ValueError("a number is out of range")
+    return value

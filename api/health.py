@@ -1,0 +1,95 @@
+"""Is everything there, and does work get done?"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import col, func, select
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from api.access import InStore, InTemporal
+from api.errors import Problem, problems
+from events.route import to_route
+from store.session import Store
+from store.tables import AcceptedEvent
+
+router = APIRouter(tags=["Health"])
+
+PATIENCE = 2  # seconds
+COUNTED = 10_000
+
+
+class Part(BaseModel):
+    """`detail` says what is wrong with a part that is not ok."""
+
+    ok: bool
+    detail: str = ""
+
+
+class Backlog(Part):
+    """Events that wait for the router: how many (at most 10,000 are counted), and since when."""
+
+    waiting: int = 0
+    oldest: datetime | None = None
+
+
+class Health(BaseModel):
+    """`degraded`: events are accepted, and act when Temporal is back. `down`: nothing can be accepted."""
+
+    status: Literal["ok", "degraded", "down"]
+    database: Part
+    temporal: Part
+    router: Backlog
+
+
+class Ready(BaseModel):
+    status: Literal["ready"] = "ready"
+
+
+@router.get("/healthz", summary="Say how each part is", responses={503: {"model": Health, "description": "The database is away."}})
+async def health(response: Response, store: InStore, temporal: InTemporal) -> Health:
+    """Say how the database, Temporal and the router's backlog are. 200 as long as events can be accepted."""
+    server, backlog = await asyncio.gather(_temporal(temporal), _backlog(store))
+    database = Part(ok=backlog.ok, detail=backlog.detail)
+    status: Literal["ok", "degraded", "down"] = "down" if not database.ok else "ok" if server.ok else "degraded"
+    response.status_code = 503 if status == "down" else 200
+    return Health(status=status, database=database, temporal=server, router=backlog)
+
+
+@router.get(
+    "/readyz", summary="Say whether to send requests here", responses=problems({503: "The database is not there, or not migrated."})
+)
+async def ready(store: InStore) -> Ready:
+    """Answer 200 when events can be accepted: the database is there, with its tables."""
+    backlog = await _backlog(store)
+    if not backlog.ok:
+        raise Problem(503, "not_ready", f"not ready: {backlog.detail}")
+    return Ready()
+
+
+async def _temporal(client: Client | None) -> Part:
+    if client is None:
+        return Part(ok=False, detail="not connected")
+    try:
+        async with asyncio.timeout(PATIENCE):
+            ok = await client.service_client.check_health(timeout=timedelta(seconds=PATIENCE))
+    except (RPCError, RuntimeError, TimeoutError) as error:
+        return Part(ok=False, detail=f"Temporal does not answer: {error}"[:200])
+    return Part(ok=ok, detail="" if ok else "Temporal says that it is not serving")
+
+
+async def _backlog(store: Store) -> Backlog:
+    waiting = select(AcceptedEvent.id).where(to_route).limit(COUNTED).subquery()
+    oldest = select(AcceptedEvent.accepted_at).where(to_route).order_by(col(AcceptedEvent.id)).limit(1)
+    try:
+        async with asyncio.timeout(PATIENCE), store.read() as session:
+            count = (await session.exec(select(func.count()).select_from(waiting))).one()
+            return Backlog(ok=True, waiting=count, oldest=(await session.exec(oldest)).first())
+    except (SQLAlchemyError, OSError, TimeoutError) as error:
+        return Backlog(ok=False, detail=f"the database does not answer: {error}"[:200])

@@ -1,0 +1,152 @@
+"""People over HTTP: their profile, runs, messages, inbox and consents."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import update
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from api.access import ADMIN, InClock, InSettings, InStore
+from api.body import BoundedRoute
+from api.errors import Problem, problems
+from api.views import CardView, ConsentView, DeviceView, MessageView, RunSummary, UserView, summary_of
+from events.calls import ID_BYTES
+from events.profiles import meet
+from store.tables import Consent, Delivery, Device, InboxCard, Person, Run
+from workflows.clock import zone
+
+router = APIRouter(route_class=BoundedRoute, tags=["People"], dependencies=ADMIN)
+
+UserId = Annotated[str, Path(description="The person's id, as events give it.")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most, the newest first.")]
+
+
+class ConsentBody(BaseModel):
+    """What a person said about a topic."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"example": {"topic": "community", "channel": "email", "granted": False, "source": "settings"}},
+    )
+
+    topic: str = Field(min_length=1, max_length=255)
+    channel: Literal["*", "email", "sms", "push", "in_app"] | None = Field(None, description="All channels unless given.")
+    granted: bool
+    source: str = Field(min_length=1, description="Where they said it.")
+
+
+class Runs(BaseModel):
+    runs: list[RunSummary]
+
+
+class Messages(BaseModel):
+    messages: list[MessageView]
+
+
+class Inbox(BaseModel):
+    cards: list[CardView]
+
+
+async def someone(user_id: UserId, store: InStore) -> Person:
+    """Return the person, or answer 404; one who was erased is nobody any more."""
+    async with store.read() as session:
+        mine = select(Person).where(Person.user_id == user_id.replace("\0", ""), col(Person.erased_at).is_(None))
+        person = (await session.exec(mine)).first()
+    if person is None:
+        raise Problem(404, "not_found", f"nobody is known as {user_id!r}")
+    return person
+
+
+Someone = Annotated[Person, Depends(someone)]
+UNKNOWN = problems({404: "Nobody is known by that id."})
+
+
+@router.get("/v1/users/{user_id:path}/runs", summary="List a person's runs", responses=UNKNOWN)
+async def runs(person: Someone, settings: InSettings, store: InStore, limit: Limit = 100) -> Runs:
+    """List a person's runs through every journey."""
+    async with store.read() as session:
+        mine = select(Run).where(Run.person_id == person.id).order_by(col(Run.id).desc()).limit(limit)
+        found = (await session.exec(mine)).all()
+    return Runs(runs=[summary_of(run, settings) for run in found])
+
+
+@router.get("/v1/users/{user_id:path}/messages", summary="List a person's messages", responses=UNKNOWN)
+async def messages(person: Someone, store: InStore, limit: Limit = 100) -> Messages:
+    """List what runs meant to send to a person: sent or not, and for which one reason."""
+    async with store.read() as session:
+        mine = select(Delivery).where(Delivery.person_id == person.id).order_by(col(Delivery.at).desc()).limit(limit)
+        found = (await session.exec(mine)).all()
+    return Messages(messages=[MessageView(**each.model_dump(), run=each.run_id) for each in found])
+
+
+@router.get("/v1/users/{user_id:path}/inbox", summary="Read a person's inbox", responses=UNKNOWN)
+async def inbox(person: Someone, store: InStore, limit: Limit = 100) -> Inbox:
+    """Read a person's in-app messages."""
+    async with store.read() as session:
+        mine = select(InboxCard).where(InboxCard.person_id == person.id).order_by(col(InboxCard.at).desc()).limit(limit)
+        found = (await session.exec(mine)).all()
+    return Inbox(cards=[CardView(**each.model_dump()) for each in found])
+
+
+@router.post(
+    "/v1/users/{user_id:path}/inbox/{key:path}/read",
+    summary="Mark an in-app message as read",
+    responses=problems({404: "There is no such person, or no such message of theirs."}),
+)
+async def read(person: Someone, key: str, store: InStore) -> CardView:
+    """Mark a message as read. The first time counts."""
+    mine = (col(InboxCard.key) == key.replace("\0", ""), col(InboxCard.person_id) == person.id)
+    async with store.write() as session:
+        unread = update(InboxCard).where(*mine, col(InboxCard.read_at).is_(None))
+        await session.exec(unread.values(read_at=datetime.now(UTC)))
+        card = (await session.exec(select(InboxCard).where(*mine))).first()
+    if card is None:
+        raise Problem(404, "not_found", f"{person.user_id!r} has no in-app message {key!r}")
+    return CardView(**card.model_dump())
+
+
+@router.put("/v1/users/{user_id:path}/consent", summary="Record a consent or an opt-out")
+async def consent(user_id: UserId, body: ConsentBody, store: InStore, clock: InClock) -> ConsentView:
+    """Record what a person said. The latest word on a topic and channel holds; somebody new is kept, so that a no is."""
+    if "\0" in user_id or len(user_id.encode()) > ID_BYTES:
+        raise Problem(422, "invalid", f"user_id: at most {ID_BYTES} bytes, without NUL")
+    async with store.write() as session:
+        person = (await meet(await session.connection(), [user_id], clock.at))[user_id]
+        if person.erased:
+            raise Problem(404, "not_found", f"nobody is known as {user_id!r}")
+        row = Consent(
+            person_id=person.id,
+            topic=body.topic,
+            channel=body.channel or "*",
+            granted=body.granted,
+            source=body.source,
+            at=clock.at,
+        )
+        session.add(row)
+    return ConsentView(**row.model_dump())
+
+
+@router.get("/v1/users/{user_id:path}", summary="Look at a person", responses=UNKNOWN)
+async def look(person: Someone, store: InStore) -> UserView:
+    """Say what is known of a person."""
+    async with store.read() as session:
+        devices = (await session.exec(select(Device).where(Device.person_id == person.id).order_by(col(Device.seen_at)))).all()
+        consents = await _in_force(session, person)
+    return UserView(
+        **person.model_dump(include={"user_id", "zone", "locale", "email", "phone", "traits", "created_at"}),
+        zone_known=zone(person.zone) is not None,
+        devices=[DeviceView(**each.model_dump()) for each in devices],
+        consents=consents,
+    )
+
+
+async def _in_force(session: AsyncSession, person: Person) -> list[ConsentView]:
+    """Return the last word on each topic and channel."""
+    said = await session.exec(select(Consent).where(Consent.person_id == person.id).order_by(col(Consent.id)))
+    latest = {(each.topic, each.channel): each for each in said.all()}
+    return [ConsentView(**each.model_dump()) for _, each in sorted(latest.items())]

@@ -1,0 +1,173 @@
+"""What the API says of runs, people and messages: one model each."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from settings import Settings
+from store.tables import Run
+from workflows.definition import JOURNEYS
+from workflows.wire import Standing
+
+
+class RequestedRun(BaseModel):
+    """A run that was asked for. The router starts it, as soon as Temporal is there."""
+
+    run_id: str
+    workflow_id: str
+    status: str = "starting"
+    ui_url: str
+
+
+class RunSummary(BaseModel):
+    """A run. `status` is starting, running, parked, completed, exited, terminated, cancelled or failed."""
+
+    run_id: str
+    workflow_id: str
+    journey: str
+    version: int
+    key: str
+    status: str
+    reason: str
+    paused: bool
+    trigger: str
+    started_at: datetime
+    ended_at: datetime | None
+    ui_url: str
+
+
+class Stand(BaseModel):
+    """The step a run waits in, until when, and whether an operator paused it. Moments are on the run's clock."""
+
+    step: str
+    deadline: datetime | None
+    retry_at: datetime | None
+    paused_by: str | None
+    paused_because: str | None
+
+
+class OperationView(BaseModel):
+    """What an operator did to the run."""
+
+    action: str
+    actor: str
+    reason: str
+    step: str
+    at: datetime
+
+
+class RunView(RunSummary):
+    """A run whole. `standing` is null when it is between two steps, over, or cannot be reached."""
+
+    user_id: str
+    standing: Stand | None
+    operations: list[OperationView]
+
+
+class MessageView(BaseModel):
+    """A message a run meant to send, and what became of it."""
+
+    channel: str
+    template: str
+    status: str
+    reason: str
+    at: datetime
+    run: str
+    journey: str
+    step: str
+    variant: str | None
+
+
+class CardView(BaseModel):
+    """An in-app message."""
+
+    key: str
+    title: str
+    body: str
+    action: str
+    action_url: str
+    at: datetime
+    read_at: datetime | None
+
+
+class ConsentView(BaseModel):
+    """What holds for a topic on a channel; '*' is every channel."""
+
+    topic: str
+    channel: str
+    granted: bool
+    source: str
+    at: datetime
+
+
+class DeviceView(BaseModel):
+    token: str
+    platform: str
+    seen_at: datetime
+
+
+class UserView(BaseModel):
+    """A person's profile. `zone_known` is false for a zone that is kept as it came and cannot be used."""
+
+    user_id: str
+    zone: str
+    zone_known: bool
+    locale: str
+    email: str | None
+    phone: str | None
+    traits: dict[str, Any]
+    created_at: datetime
+    devices: list[DeviceView]
+    consents: list[ConsentView]
+
+
+class JourneyView(BaseModel):
+    """A journey in its newest version: what starts it, reaches it and ends it. `parked` counts runs whose code is gone."""
+
+    name: str
+    version: int
+    trigger: list[str]
+    listens_to: list[str]
+    exits_on: list[str]
+    goal: str | None
+    open_runs: int
+    parked: int
+
+
+def summary_of(run: Run, settings: Settings) -> RunSummary:
+    """Describe a run by its row."""
+    parked = parking(run)
+    return RunSummary(
+        **run.model_dump(include={"workflow_id", "journey", "version", "key", "paused", "trigger", "started_at", "ended_at"}),
+        run_id=run.id,
+        status="parked" if parked else run.status,
+        reason=parked or run.reason,
+        ui_url=settings.ui_url(run.workflow_id),
+    )
+
+
+def parking(run: Run) -> str | None:
+    """Say why an open run cannot go on, and what to do: its journey is not in the code; None if it is."""
+    if run.ended_at is not None or (run.journey, run.version) in JOURNEYS:
+        return None
+    return (
+        f"journey {run.journey!r} version {run.version} is not in the journeys folder, so this run is parked: "
+        f"put its function back (an older version is called {run.journey}_v{run.version}), or exit the run"
+    )
+
+
+def stand_of(standing: Standing | None) -> Stand | None:
+    """Describe where a run stands."""
+    if standing is None:
+        return None
+    by = standing.paused
+    return Stand(
+        step=standing.step,
+        deadline=standing.deadline,
+        retry_at=standing.retry_at,
+        paused_by=by.actor if by else None,
+        paused_because=by.reason if by else None,
+    )

@@ -1,0 +1,102 @@
+"""Accepting calls: stored for good, in one transaction under the locks of the people they are about."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import insert, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from events.calls import Call, Clock
+from events.profiles import Profile, keep, meet
+from store.session import Store
+from store.tables import AcceptedEvent
+
+log = logging.getLogger(__name__)
+
+events = AcceptedEvent.__table__  # type: ignore[attr-defined]
+
+T = TypeVar("T")
+
+ATTEMPTS = 5
+LOST_A_RACE = ("23505", "40P01")  # PostgreSQL: another batch took the same message id, or waited for us as we for it
+
+
+async def accept(store: Store, calls: Sequence[Call], clock: Clock) -> None:
+    """Store these calls, and what they say of the people, all or none. When it returns, they are durable.
+
+    A call whose message id was accepted before changes nothing, and one about an erased person is not kept. `clock` says
+    when they are accepted.
+    """
+    if calls:
+        await retrying(lambda: _accept(store, calls, clock))
+
+
+async def retrying(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Make a transaction, and make it again if it lost a race with another: it then sees what that one did."""
+    for _ in range(ATTEMPTS):
+        try:
+            return await attempt()
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", "") not in LOST_A_RACE:
+                raise
+    return await attempt()
+
+
+async def _accept(store: Store, calls: Sequence[Call], clock: Clock) -> None:
+    async with store.write() as session:
+        connection = await session.connection()
+        people = await meet(connection, {call.user_id for call in calls}, clock.at)
+        fresh = [call for call in await _fresh(connection, calls) if not people[call.user_id].erased]
+        rows = [row(call, people[call.user_id], clock) for call in fresh]
+        if rows:
+            await connection.execute(insert(events), rows)
+            await keep(connection, people.values())
+
+
+def row(call: Call, person: Profile, clock: Clock) -> dict[str, Any]:
+    """Let a call act on the person's profile, and return its event's row."""
+    notes = call.notes.copy()
+    changed: list[str] = []
+    if call.status != "invalid" and call.kind in ("track", "identify"):
+        traits = call.data if call.kind == "identify" else {}
+        changed = person.learn(traits, call.context, min(call.occurred_at, clock.at), notes)
+    if notes:
+        log.warning("call %s of %r: %s", call.message_id, call.user_id, "; ".join(notes))
+    return {
+        "person_id": person.id,
+        "message_id": call.message_id,
+        "kind": call.kind,
+        "name": call.name,
+        "data": call.data,
+        "context": call.context,
+        "occurred_at": call.occurred_at,
+        "accepted_at": clock.at,
+        "clock_offset": clock.offset,
+        "changed": changed,
+        "run_id": call.run_id,
+        "status": _status(call, changed),
+        "error": "; ".join(filter(None, (call.error, *notes))),
+        "reconsider": None,
+    }
+
+
+def _status(call: Call, changed: list[str]) -> str:
+    """An identify that changed nothing has nobody to tell; an unknown event that moved its person has."""
+    if call.kind == "identify" and call.status == "pending":
+        return "pending" if changed else "routed"
+    return "pending" if changed and call.status == "unknown" else call.status
+
+
+async def _fresh(connection: AsyncConnection, calls: Sequence[Call]) -> Iterable[Call]:
+    """Leave out the calls that were accepted before, and repetitions among these."""
+    by_id: dict[str, Call] = {}
+    for call in calls:
+        by_id.setdefault(call.message_id, call)
+    known = await connection.scalars(select(events.c.message_id).where(events.c.message_id.in_(by_id)))
+    for message_id in known:
+        del by_id[message_id]
+    return by_id.values()

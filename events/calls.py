@@ -1,0 +1,206 @@
+"""What does a call of the Segment API say? From JSON as it came to what will be stored, or why it cannot be."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from pydantic import ValidationError
+
+from workflows.definition import EVENTS, JOURNEYS, Event
+
+log = logging.getLogger(__name__)
+
+ID_BYTES = 255  # of a user's id or a journey's key: both are part of a workflow's id, which Temporal limits to 1,000
+MESSAGE_ID_LENGTH = 100  # Segment's limit
+TYPES = ("identify", "track", "page", "screen", "group", "alias")
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """When a call is accepted: now, or for a played stream at its own date, `offset` seconds ahead of now."""
+
+    at: datetime
+    offset: float = 0.0
+
+    @classmethod
+    def real(cls) -> Clock:
+        return cls(datetime.now(UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call, understood. `status` and `error` are those of the event's row; `notes` is what was odd about it, and kept."""
+
+    user_id: str
+    message_id: str
+    kind: str
+    name: str
+    data: Mapping[str, Any]
+    context: Mapping[str, Any]
+    occurred_at: datetime
+    status: str
+    error: str = ""
+    run_id: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a call says, apart from who and when."""
+
+    name: str
+    data: Mapping[str, Any]
+    status: str
+    error: str = ""
+
+
+class Unidentified(ValueError):
+    """A call without a usable `userId` or `anonymousId`: nobody's, so it cannot be kept."""
+
+
+def understand(body: Mapping[str, Any], kind: str, clock: Clock, sent_at: datetime | None = None) -> Call:
+    """Read one call; `sent_at` is when, by the client's clock, it was sent.
+
+    Raises Unidentified where it names nobody; whatever else is wrong ends in `status` and `error`.
+    """
+    notes: list[str] = []
+    user_id = _user_id(body)
+    content = _content(body, kind)
+    return Call(
+        user_id=user_id,
+        message_id=_message_id(body.get("messageId")),
+        kind=kind,
+        name=content.name,
+        data=content.data,
+        context=_object(body.get("context"), "context", notes),
+        occurred_at=_occurred_at(body.get("timestamp"), clock, sent_at, notes),
+        status=content.status,
+        error=content.error,
+        notes=notes,
+    )
+
+
+def understand_all(body: Mapping[str, Any], clock: Clock) -> list[Call]:
+    """Read a batch. Its own context is that of every call that does not say otherwise; unusable calls are logged, and left out."""
+    sent_at, shared = moment(body.get("sentAt")), body.get("context")
+    calls = []
+    for place, each in enumerate(body["batch"]):
+        try:
+            calls.append(understand(_with_context(each, shared), _type(each), clock, sent_at))
+        except Unidentified as reason:
+            log.warning("call %s of a batch is dropped: %s", place, reason)
+    return calls
+
+
+def judge(name: str, data: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the status of a tracked event, and what is wrong with it: `unknown` and `invalid` ones never reach a run."""
+    if not name:
+        return "invalid", "event: a track call names its event"
+    kind = EVENTS.get(name)
+    if kind is None:
+        return "unknown", f"no journey knows an event called {name!r}"
+    error = misfit(kind, data)
+    return ("invalid", error) if error else ("pending", "")
+
+
+def misfit(kind: type[Event], data: Mapping[str, Any]) -> str:
+    """Say which field of the data does not fit that event, and why; '' if all do."""
+    try:
+        kind.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        return f"{'.'.join(str(part) for part in first['loc']) or kind.name}: {first['msg']}"
+    keys = (each.key for each in JOURNEYS.values() if each.key and kind.name in each.trigger_names)
+    too_long = (key for key in keys if len(str(data.get(key, "")).encode()) > ID_BYTES)
+    return next((f"{key}: a journey's key has at most {ID_BYTES} bytes" for key in too_long), "")
+
+
+def moment(value: Any) -> datetime | None:
+    """Read an ISO 8601 moment with its zone; None for anything else."""
+    try:
+        read = datetime.fromisoformat(value)
+        return None if read.tzinfo is None else read.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _content(body: Mapping[str, Any], kind: str) -> Content:
+    match kind:
+        case "track":
+            name = body.get("event") if isinstance(body.get("event"), str) else ""
+            return _tracked(str(name), body.get("properties") or {})
+        case "identify":
+            return _identified(body.get("traits") or {})
+    data = {name: body[name] for name in ("name", "properties", "groupId", "traits", "previousId") if name in body}
+    return Content(kind, data, "unknown", f"Sojourn keeps {kind} calls, and does not act on them")
+
+
+def _tracked(name: str, properties: Any) -> Content:
+    if not isinstance(properties, dict):
+        return Content(name, {"properties": properties}, "invalid", "properties: an object is needed")
+    return Content(name, properties, *judge(name, properties))
+
+
+def _identified(traits: Any) -> Content:
+    if not isinstance(traits, dict):
+        return Content("identify", {"traits": traits}, "invalid", "traits: an object is needed")
+    return Content("identify", traits, "pending")
+
+
+def _type(body: Any) -> str:
+    kind = body.get("type") if isinstance(body, dict) else None
+    if kind not in TYPES:
+        raise Unidentified(f"its type is {kind!r}, and not one of {', '.join(TYPES)}")
+    return str(kind)
+
+
+def _with_context(body: Any, shared: Any) -> Any:
+    if not isinstance(shared, dict) or not isinstance(body, dict):
+        return body
+    own = body.get("context")
+    return {**body, "context": {**shared, **own} if isinstance(own, dict) else shared}
+
+
+def _user_id(body: Mapping[str, Any]) -> str:
+    for name, prefix in (("userId", ""), ("anonymousId", "anon:")):
+        value = body.get(name)
+        if value is None or value == "" or isinstance(value, bool) or not isinstance(value, (str, int)):
+            continue
+        if len(str(value).encode()) > ID_BYTES:
+            raise Unidentified(f"its {name} has more than {ID_BYTES} bytes")
+        return f"{prefix}{value}"
+    raise Unidentified("it has no userId and no anonymousId")
+
+
+def _message_id(value: Any) -> str:
+    """Return the id that acts once: the client's, a digest of an over-long one, or a new one."""
+    if not isinstance(value, str) or not value:
+        return uuid4().hex
+    return value if len(value) <= MESSAGE_ID_LENGTH else "sha256:" + hashlib.sha256(value.encode()).hexdigest()
+
+
+def _object(value: Any, name: str, notes: list[str]) -> Mapping[str, Any]:
+    if value is None or isinstance(value, dict):
+        return value or {}
+    notes.append(f"{name}: an object is needed, so it is ignored")
+    return {}
+
+
+def _occurred_at(stated: Any, clock: Clock, sent_at: datetime | None, notes: list[str]) -> datetime:
+    """Return when it happened, put right by how far the client's clock was off when it sent (Segment's formula)."""
+    if stated is None:
+        return clock.at
+    at = moment(stated)
+    if at is None:
+        notes.append(f"timestamp: {str(stated)[:40]!r} is not ISO 8601 with a zone, so the time it was received is kept")
+        return clock.at
+    try:
+        return at if sent_at is None or clock.offset else clock.at - (sent_at - at)
+    except OverflowError:
+        return clock.at

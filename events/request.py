@@ -1,0 +1,139 @@
+"""Runs that are asked for, and what operators do to them: accepted under the person's lock, with Temporal up or down."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from events.accept import retrying
+from events.calls import Clock, misfit
+from events.enrol import Refused, enrol
+from events.profiles import meet
+from store.session import Store, lock
+from store.tables import AcceptedEvent, Operation, Person, Run
+from workflows.definition import EXIT, Definition, Event
+from workflows.run import Order
+
+
+@dataclass(frozen=True)
+class Requested:
+    """A run that will start. `again` says that this very request was made before, and started it then."""
+
+    run: Run
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class Misused:
+    """The idempotency key came with another request before."""
+
+    run_id: str
+
+
+class Unfit(ValueError):
+    """The data is not what starts the journey. Names the field."""
+
+
+def fitting(definition: Definition[Any], data: Mapping[str, Any], event: str | None) -> type[Event]:
+    """Return which of the journey's triggers the data is: the one called `event`, or else the first that it fits.
+
+    Raises Unfit with the field that does not fit.
+    """
+    triggers = [each for each in definition.triggers if event in (None, each.name)]
+    if not triggers:
+        known = ", ".join(repr(each.name) for each in definition.triggers)
+        raise Unfit(f"event: {definition.name!r} does not start on {event!r}; it starts on {known}")
+    errors = {each: misfit(each, data) for each in triggers}
+    if (kind := next((each for each, error in errors.items() if not error), None)) is None:
+        raise Unfit(f"data.{errors[triggers[0]]}")
+    return kind
+
+
+async def request_run(
+    store: Store,
+    definition: Definition[Any],
+    user_id: str,
+    data: Mapping[str, Any],
+    clock: Clock,
+    *,
+    event: str | None = None,
+    idempotency_key: str | None = None,
+) -> Requested | Refused | Misused:
+    """Let a person enter a journey: the run's row and its trigger are durable on return, and the router starts it.
+
+    Data beyond the trigger's fields is stored, and stays out. Raises Unfit for data that does not start this journey. The
+    same idempotency key with the same request answers with the run that it started the first time.
+    """
+    trigger = fitting(definition, data, event).name
+    digest = _digest(definition.name, user_id, data, trigger)
+
+    async def attempt() -> Requested | Refused | Misused:
+        async with store.write() as session:
+            person = await _met(session, user_id, clock)
+            if idempotency_key is not None and (earlier := await _earlier(session, idempotency_key)) is not None:
+                return Requested(earlier, again=True) if earlier.request == digest else Misused(earlier.id)
+            if person.erased_at is not None:
+                return Refused("was erased, and enters no journey")
+            run = await enrol(session, definition, person, trigger, dict(data), clock.at)
+            if isinstance(run, Run):
+                run.idempotency_key, run.request = idempotency_key, digest
+                run.trigger_id = await _add(session, run, "run", trigger, data, clock)
+            return run if isinstance(run, Refused) else Requested(run)
+
+    return await retrying(attempt)
+
+
+async def request_exit(store: Store, run: Run, order: Order, clock: Clock) -> bool:
+    """End a run by an operator's order: from here on the gate lets none of its messages begin. False if it has ended already."""
+    async with store.write() as session:
+        await lock(session, [run.person_id])
+        current = (await session.exec(select(Run).where(Run.id == run.id))).one()
+        if current.ended_at is not None:
+            return False
+        session.add(operation(run, "exit", order, clock))
+        await _add(session, run, "exit", EXIT, {"actor": order.actor, "reason": order.reason}, clock)
+    return True
+
+
+def operation(run: Run, action: str, order: Order, clock: Clock) -> Operation:
+    """Return the record of what an operator did."""
+    return Operation(run_id=run.id, action=action, actor=order.actor, reason=order.reason, step=order.step, at=clock.at)
+
+
+async def _met(session: AsyncSession, user_id: str, clock: Clock) -> Person:
+    await meet(await session.connection(), [user_id], clock.at)
+    return (await session.exec(select(Person).where(Person.user_id == user_id))).one()
+
+
+async def _earlier(session: AsyncSession, idempotency_key: str) -> Run | None:
+    return (await session.exec(select(Run).where(Run.idempotency_key == idempotency_key))).first()
+
+
+async def _add(session: AsyncSession, run: Run, kind: str, name: str, data: Mapping[str, Any], clock: Clock) -> int:
+    """Add an event that concerns this run only, and return its place in the order of acceptance."""
+    event = AcceptedEvent(
+        person_id=run.person_id,
+        message_id=f"{kind}/{uuid4().hex}",
+        kind=kind,
+        name=name,
+        data=dict(data),
+        occurred_at=clock.at,
+        accepted_at=clock.at,
+        clock_offset=clock.offset,
+        run_id=run.id,
+    )
+    session.add(event)
+    await session.flush()
+    assert event.id is not None
+    return event.id
+
+
+def _digest(*request: Any) -> str:
+    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
