@@ -17,6 +17,7 @@ from engine.process import LOOPBACK, free_ports, identity, last_words, running
 
 READY_SECONDS = 30.0
 OWNER = "sojourn"
+DEBIAN = "/usr/lib/postgresql"
 
 
 class PostgresMissing(EngineError):
@@ -57,7 +58,7 @@ def find_binaries() -> Path:
 def _candidates() -> Iterator[Path]:
     if pg_config := shutil.which("pg_config"):
         yield Path(subprocess.run([pg_config, "--bindir"], capture_output=True, text=True).stdout.strip())
-    debian = Path("/usr/lib/postgresql").glob("*/bin")
+    debian = Path(DEBIAN).glob("*/bin")
     yield from sorted(debian, key=lambda folder: folder.parent.name.zfill(3), reverse=True)
     if initdb := shutil.which("initdb"):
         yield Path(initdb).resolve().parent

@@ -20,6 +20,7 @@ from engine.commands import Commands, Ports, choose_ports, cli_server, official_
 from engine.config import postgres_stores, sqlite_stores
 from engine.errors import EngineError
 from engine.home import home, remember
+from engine.members import forget_members_of_file, forget_members_of_postgres
 from engine.prepare import keep_histories, prepare
 from engine.process import LOOPBACK, last_words, running
 from engine.schema import HISTORY, VISIBILITY, set_up
@@ -69,6 +70,7 @@ async def serve_postgres(url: str, *, port: int = 0, ui_port: int | None = None,
     """
     server = await asyncio.to_thread(built, SERVER, report)
     await asyncio.to_thread(set_up, await asyncio.to_thread(built, SCHEMA_TOOL, report), url)
+    await forget_members_of_postgres(url, HISTORY)
     with home(None) as folder:
         ports = choose_ports(port, ui_port)
         commands = official_server(server, folder, ports, postgres_stores(url, (HISTORY, VISIBILITY)), shards=4)
@@ -80,7 +82,9 @@ async def serve_postgres(url: str, *, port: int = 0, ui_port: int | None = None,
 def _commands(source: Cli | Official, folder: Path, ports: Ports, durable: bool, report: Report) -> Commands:
     if isinstance(source, Cli):
         return cli_server(source.executable, folder, ports, _namespace(), durable=durable)
-    stores = sqlite_stores(folder / "temporal.db" if durable else None)
+    database = folder / "temporal.db"
+    forget_members_of_file(database)
+    stores = sqlite_stores(database if durable else None)
     return official_server(source.executable, folder, ports, stores, shards=1) | _ui(folder, ports, report)
 
 
