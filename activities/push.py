@@ -72,7 +72,8 @@ class Push:
 
 
 def _credentials(file: Path) -> Credentials:
-    return Credentials.from_service_account_file(str(file), scopes=[SCOPE])  # type: ignore[no-untyped-call]
+    login: Credentials = Credentials.from_service_account_file(str(file), scopes=[SCOPE])  # type: ignore[no-untyped-call]
+    return login
 
 
 def notification(parcel: Parcel, token: str) -> dict[str, Any]:

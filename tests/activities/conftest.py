@@ -1,0 +1,29 @@
+"""A house to send from, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.activities.house import JOURNEYS_HERE, House, write_templates
+from tests.databases import Databases, databases, postgresql, sqlite
+from tests.stage import only
+
+__all__ = ["databases", "postgresql", "sqlite"]
+
+
+@pytest.fixture
+def database_url(databases: Databases) -> str:
+    return databases.migrated()
+
+
+@pytest.fixture
+async def house(database_url: str, tmp_path: Path) -> AsyncIterator[House]:
+    write_templates(tmp_path)
+    with only(JOURNEYS_HERE):
+        built = House(database_url, tmp_path)
+        await built.settle()
+        yield built
+        await built.store.close()
