@@ -18,7 +18,7 @@ from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_WRITE_KEY, Settings
 from workflows.definition import current, newest
 from workflows.listening import listening
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console = Console()
 
 SHIPPED = Path(__file__).parent / "journeys"

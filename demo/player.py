@@ -104,10 +104,15 @@ class Player:
                 return
 
     async def _forward(self, waiting: Waiting, target: datetime) -> None:
+        """Bring one run's clock to `target`. A run that ended since it was asked has no clock any more."""
         handle = self.temporal.get_workflow_handle(waiting.run.workflow_id)
-        ahead = target - (await self.skipper.get_current_time(handle) + waiting.offset)
-        if ahead > timedelta(0):
-            await self.skipper.fast_forward(handle, ahead)
+        try:
+            ahead = target - (await self.skipper.get_current_time(handle) + waiting.offset)
+            if ahead > timedelta(0):
+                await self.skipper.fast_forward(handle, ahead)
+        except RPCError as error:
+            if error.status != RPCStatusCode.NOT_FOUND:
+                raise
 
     async def settle(self, user_id: str) -> None:
         """Return when all that was accepted has been routed, and every run of the person waits or is over."""
@@ -167,7 +172,7 @@ class Player:
 
 
 def _next_stop(due: datetime | None, end: datetime | None) -> datetime | None:
-    """Return where to bring the clocks next: to the deadline, if it comes before `end`; else to `end`, but short of the deadline."""
+    """Return where to bring the clocks next: to the deadline, if it comes before `end`; else to `end`, short of the deadline."""
     if end is None or due is None:
         return due or end
     return due if due < end else min(end, due - CLOSE_CALL)
