@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
 from datetime import UTC, datetime, timedelta
 
 from temporalio.api.enums.v1 import TaskQueueType
@@ -12,6 +11,7 @@ from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 
 from connecting import connect
+from deploy.ending import end
 from settings import Settings
 
 LATELY = timedelta(seconds=90)  # a poll is held open for up to a minute
@@ -37,4 +37,4 @@ def is_ours(poller: PollerInfo, now: datetime) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(not asyncio.run(main()))
+    end(not asyncio.run(main()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from connecting import connect
+from deploy.ending import end
 from engine.prepare import prepare
 from settings import Settings
 
@@ -18,3 +19,4 @@ async def main() -> None:
 
 if __name__ == "__main__":
     asyncio.run(main())
+    end(0)
