@@ -1,4 +1,4 @@
-"""Fresh databases for tests, SQLite and PostgreSQL: migrated once, and copied for each test."""
+"""Fresh databases for tests, SQLite and PostgreSQL: migrated once, then copied or emptied for each test."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
+from sqlmodel import SQLModel
 
 from engine.postgres import PostgresMissing, throwaway_postgres
 from store.migrate import migrate
@@ -25,7 +26,7 @@ class Databases(Protocol):
         """Return the URL of a new database without tables."""
 
     def migrated(self) -> str:
-        """Return the URL of a new database with this version's tables."""
+        """Return the URL of a database with this version's tables, all empty. One at a time is in use."""
 
 
 class SqliteDatabases:
@@ -43,28 +44,31 @@ class SqliteDatabases:
 @dataclass
 class PostgresDatabases:
     server: str  # URL of its superuser
-    _template: str = ""
+    _migrated: str = ""
 
     def empty(self) -> str:
-        return self._create()
+        name = f"test_{uuid4().hex}"
+        asyncio.run(_execute(self._url("postgres"), f"CREATE DATABASE {name}"))
+        return self._url(name)
 
     def migrated(self) -> str:
-        if not self._template:
-            url = self._create()
-            migrate(url)
-            self._template = make_url(url).database or ""
-        return self._create(f"TEMPLATE {self._template}")
+        """One database for all, emptied: a copy for each test would take a second."""
+        if not self._migrated:
+            self._migrated = self.empty()
+            migrate(self._migrated)
+        else:
+            asyncio.run(_execute(self._migrated, f"TRUNCATE {', '.join(SQLModel.metadata.tables)} RESTART IDENTITY"))
+        return self._migrated
 
-    def _create(self, how: str = "") -> str:
-        name = f"test_{uuid4().hex}"
-        asyncio.run(self._execute(f"CREATE DATABASE {name} {how}"))
+    def _url(self, name: str) -> str:
         return make_url(self.server).set(drivername="postgresql+asyncpg", database=name).render_as_string(hide_password=False)
 
-    async def _execute(self, statement: str) -> None:
-        engine = create_async_engine(make_url(self.server).set(drivername="postgresql+asyncpg"), isolation_level="AUTOCOMMIT")
-        async with engine.connect() as connection:
-            await connection.execute(text(statement))
-        await engine.dispose()
+
+async def _execute(url: str, statement: str) -> None:
+    engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        await connection.execute(text(statement))
+    await engine.dispose()
 
 
 def _sqlite(file: Path) -> str:

@@ -1,5 +1,26 @@
 """Accepting is tested on both databases."""
 
-from tests.databases import databases, postgresql, sqlite
+from __future__ import annotations
 
-__all__ = ["databases", "postgresql", "sqlite"]
+from collections.abc import AsyncIterator
+
+import pytest
+
+from store.session import Store
+from tests.databases import Databases, databases, postgresql, sqlite
+from tests.events.shop import shop
+
+__all__ = ["databases", "postgresql", "shop", "sqlite"]
+
+
+@pytest.fixture
+def url(databases: Databases) -> str:
+    return databases.migrated()
+
+
+@pytest.fixture
+async def store(url: str, shop: None) -> AsyncIterator[Store]:
+    """A fresh store, and the shop's journeys."""
+    store = Store(url)
+    yield store
+    await store.close()

@@ -1,0 +1,54 @@
+"""The API on a fresh SQLite store, with the shop's journeys and Temporal down."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from api.app import create_app
+from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_WRITE_KEY, Settings
+from store.session import Store
+from tests.databases import SqliteDatabases, databases, postgresql, sqlite
+from tests.events.shop import shop
+
+__all__ = ["databases", "postgresql", "shop", "sqlite"]
+
+ADMIN = {"Authorization": f"Bearer {DEVELOPMENT_ADMIN_KEY}"}
+WRITE = {"Authorization": f"Bearer {DEVELOPMENT_WRITE_KEY}"}
+
+
+@pytest.fixture
+def settings(sqlite: SqliteDatabases) -> Settings:
+    return Settings(database_url=sqlite.migrated(), _env_file=None)
+
+
+@pytest.fixture
+async def house(settings: Settings, shop: None) -> AsyncIterator[Store]:
+    """The store that the API stands on."""
+    store = Store(settings.database_url)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def api(settings: Settings, house: Store) -> AsyncIterator[httpx.AsyncClient]:
+    """A client without a key."""
+    transport = httpx.ASGITransport(create_app(settings, house))
+    async with httpx.AsyncClient(transport=transport, base_url="http://sojourn.test") as client:
+        yield client
+
+
+@pytest.fixture
+def writer(api: httpx.AsyncClient) -> httpx.AsyncClient:
+    """A client with the write key."""
+    api.headers.update(WRITE)
+    return api
+
+
+@pytest.fixture
+def admin(api: httpx.AsyncClient) -> httpx.AsyncClient:
+    """A client with the admin key."""
+    api.headers.update(ADMIN)
+    return api
