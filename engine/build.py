@@ -60,15 +60,16 @@ def _build(program: Program, folder: Path, report: Report) -> None:
 
 def _follow(command: list[str], environment: dict[str, str], program: Program, report: Report) -> str:
     """Run Go, say now and then how far it is, and return the last thing it said."""
-    last, packages, due = "it said nothing", 0, time.monotonic() + _PATIENCE_BETWEEN_REPORTS
+    last, modules, packages, due = "it said nothing", 0, 0, time.monotonic() + _PATIENCE_BETWEEN_REPORTS
     with subprocess.Popen(
         command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr
         for line in process.stderr:
             last = line.strip() or last
+            modules += line.startswith("go: downloading ")
             packages += not line.startswith("go: ")
             if time.monotonic() > due:
                 due = time.monotonic() + _PATIENCE_BETWEEN_REPORTS
-                report(f"building the {program.name}: {packages} packages so far")
+                report(f"building the {program.name}: {modules} modules fetched, {packages} packages compiled")
     return last

