@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from workflows.definition import Definition, Event
-from workflows.source import ASKS, VERBS, code_of, names_of
+from workflows.source import ASKS, VERBS, code_of, names_of, resolve
 
 
 @dataclass(frozen=True)
@@ -66,18 +66,10 @@ class _Reader:
         if not call.args:
             raise self._unreadable(call, f"{ast.unparse(call)} names no event")
         for argument in call.args:
-            event = self._resolve(argument)
+            event = resolve(argument, self.names)
             if not (isinstance(event, type) and issubclass(event, Event)):
                 raise self._unreadable(argument, f"{ast.unparse(argument)!r} is not the name of an Event class")
             yield event.name
-
-    def _resolve(self, node: ast.expr) -> Any:
-        match node:
-            case ast.Name(id=name):
-                return self.names.get(name)
-            case ast.Attribute(value=value, attr=attr):
-                return getattr(self._resolve(value), attr, None)
-        return None
 
     def _traits_at(self, verb: ast.Attribute) -> ast.Attribute | None:
         """Return the node that is the person's traits, if that is what is asked for: `j.traits` or `j.user.traits`."""

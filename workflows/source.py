@@ -84,6 +84,11 @@ class Code:
         """Every place at which the function's code names its Journey."""
         return (node for node in ast.walk(self.node) if isinstance(node, ast.Name) and node.id == self.j)
 
+    @property
+    def lines(self) -> range:
+        """The lines that the function takes, its decorators included."""
+        return range(_first_line(self.node), (self.node.end_lineno or self.node.lineno) + 1)
+
     def verb(self, node: ast.AST) -> str:
         """Return which verb of the journey that node calls: '' if it calls none."""
         match node:
@@ -123,6 +128,16 @@ def names_of(definition: Definition[Any]) -> Mapping[str, Any]:
     own = {*function.__code__.co_varnames, *function.__code__.co_cellvars}
     known = {**function.__globals__, **inspect.getclosurevars(function).nonlocals}
     return {name: value for name, value in known.items() if name not in own}
+
+
+def resolve(node: ast.AST, names: Mapping[str, Any]) -> Any:
+    """Return what a name or a chain of attributes stands for; None if that is not known."""
+    match node:
+        case ast.Name(id=name):
+            return names.get(name)
+        case ast.Attribute(value=value, attr=attr):
+            return getattr(resolve(value, names), attr, None)
+    return None
 
 
 def imported(node: ast.AST) -> Iterator[tuple[str, str]]:
