@@ -49,10 +49,9 @@ class Occasion:
 def render(library: Library, channel: str, template: str, occasion: Occasion, default_locale: str) -> Content:
     """Fill in the template that is closest to the reader's language. Raises BadTemplate."""
     locale = occasion.user["locale"] or default_locale
-    if (taken := OWN_NAMES & occasion.data.keys()) != frozenset():
-        raise BadTemplate(
-            f"{channel}/{template}: the journey's data may not be called {', '.join(sorted(taken))}; give it another name"
-        )
+    if taken := OWN_NAMES & occasion.data.keys():
+        names = ", ".join(sorted(taken))
+        raise BadTemplate(f"{channel}/{template}: the journey's data uses Sojourn's own name {names}; call it something else")
     try:
         words = library.find(channel, template, "mjml" if channel == "email" else "txt", locale)
         return bounded(lambda: _filled(library, channel, words, occasion, _conventions(words, locale, default_locale)))

@@ -34,9 +34,11 @@ class Runs:
         async with self.store.write() as session:
             person = await self._lock_person(session, closing.run_id)
             run = await session.get(Run, closing.run_id)
-            if person is None or run is None or run.ended_at is not None:
+            if person is None or run is None:
                 return
-            run.status, run.reason, run.ended_at, run.paused = closing.status, closing.reason, closing.at, False
+            if run.ended_at is None:
+                run.status, run.reason, run.ended_at, run.paused = closing.status, closing.reason, closing.at, False
+            # A run closes twice if an event reaches it in between: what that one brought is handed back too.
             late = update(AcceptedEvent).where(col(AcceptedEvent.id).in_(closing.reconsider))
             await session.exec(late.values(reconsider=run.journey))
 

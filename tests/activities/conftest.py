@@ -14,7 +14,7 @@ from tests.stage import only
 __all__ = ["databases", "postgresql", "sqlite"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def database_url(databases: Databases) -> str:
     return databases.migrated()
 

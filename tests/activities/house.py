@@ -22,6 +22,7 @@ from workflows.journey import Journey
 from workflows.run import Receipt
 from workflows.wire import Dispatch
 
+EMAIL, PHONE = "ada@example.org", "+4915112345678"
 NOON = datetime(2025, 1, 6, 12, tzinfo=UTC)
 DEFINITION = "__temporal_activity_definition"
 MJML = "<mjml><mj-body><mj-section><mj-column><mj-text>{}</mj-text></mj-column></mj-section></mj-body></mjml>"
@@ -87,20 +88,22 @@ class Provider:
 
 
 class House:
-    """One person, `ada`, who entered `greeting` at noon."""
+    """One person, who entered `greeting` at noon. Tests share a database, and each has a person of its own."""
 
     def __init__(self, database_url: str, folder: Path) -> None:
         self.store, self.folder = Store(database_url), folder
         self.settings = Settings(_env_file=None, database_url=database_url, journeys=folder, quiet_hours={})
-        self.providers: dict[str, Transport] = {}
+        self.providers: dict[str, Transport] | None = {}
+        self.user_id = f"ada-{uuid4().hex[:8]}"
+        self.device = f"device of {self.user_id}"
         self.person_id = 0
         self.run_id = ""
 
     async def settle(self) -> None:
-        person = Person(user_id="ada", email="ada@example.org", phone="+4915112345678", zone="UTC", locale="en", created_at=NOON)
+        person = Person(user_id=self.user_id, email=EMAIL, phone=PHONE, zone="UTC", locale="en", created_at=NOON)
         await self.add(person)
         self.person_id = person.id or 0
-        await self.add(Device(token="device-1", person_id=self.person_id, seen_at=NOON))
+        await self.add(Device(token=self.device, person_id=self.person_id, seen_at=NOON))
         self.run_id = await self.enter("greeting")
 
     async def enter(self, name: str, key: str = "", **data: Any) -> str:
@@ -112,7 +115,7 @@ class House:
             journey=name,
             version=1,
             key=key,
-            workflow_id=f"{name}/ada",
+            workflow_id=f"{name}/{self.user_id}",
             status="running",
             trigger_id=trigger,
             trigger=Ordered.name,
@@ -156,7 +159,7 @@ class House:
     def live(self, **providers: Transport) -> None:
         """Let these providers take what is sent to anybody."""
         self.providers = dict(providers)
-        self.configure(live=True, allow_recipients=["@example.org", "ada", "+4915112345678", "device-1"])
+        self.configure(live=True, allow_recipients=["@example.org", PHONE, self.device])
 
     def configure(self, **values: Any) -> None:
         self.settings = self.settings.model_copy(update=values)
@@ -195,9 +198,15 @@ class House:
             row.leased_until = datetime(2000, 1, 1, tzinfo=UTC)
 
     async def mailbox(self) -> list[MailboxItem]:
+        mine = select(MailboxItem).where(MailboxItem.person_id == self.person_id)
         async with self.store.read() as session:
-            return list((await session.exec(select(MailboxItem).order_by(col(MailboxItem.id)))).all())
+            return list((await session.exec(mine.order_by(col(MailboxItem.id)))).all())
 
     async def inbox(self) -> list[InboxCard]:
         async with self.store.read() as session:
-            return list((await session.exec(select(InboxCard))).all())
+            return list((await session.exec(select(InboxCard).where(InboxCard.person_id == self.person_id))).all())
+
+    async def devices(self) -> list[str]:
+        mine = select(Device.token).where(Device.person_id == self.person_id).order_by(Device.token)
+        async with self.store.read() as session:
+            return list((await session.exec(mine)).all())
