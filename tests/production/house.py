@@ -28,7 +28,7 @@ JOURNEYS = Path(__file__).parent / "journeys"
 ADMIN_KEY = "an-admin-key-of-production"
 WRITE_KEY = "a-write-key-of-production"
 NAMESPACE = "lifecycles"  # one that nobody has registered: `ready-temporal` has to
-READY_SECONDS = 30.0
+READY_SECONDS = 60.0
 
 
 @dataclass

@@ -79,7 +79,7 @@ def test_our_image_is_built_from_one_pinned_release_of_python() -> None:
 
     assert len(bases) == 1
     assert re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+", bases.pop())
-    assert {services()[name]["image"] for name in OURS} == {"sojourn:${SOJOURN_VERSION:-local}"}
+    assert {services()[name]["image"] for name in OURS} == {"sojourn:${IMAGE_TAG:-local}"}
     assert {services()[name]["build"] for name in OURS} == {"."}
 
 
