@@ -15,6 +15,7 @@ from cli import app
 from settings import Settings
 from tests.conftest import SERVER
 from tests.pages import DOCS, PAGES, README, ROOT, anchors, blocks, run, said, script, write_files
+from workflows import replay
 from workflows.rules import RULES
 
 README_LINES = 100
@@ -108,3 +109,10 @@ def test_the_table_of_the_gate_has_its_rules_in_their_order() -> None:
     table = (DOCS / "channels.md").read_text()
     told = re.findall(r"^\| \d+ \| `(\w+)` \| (.+?) \|", table, flags=re.M)
     assert told == [(rule.__name__, rule.__doc__) for rule in RULES]
+
+
+def test_the_rules_of_replay_are_told_as_they_are_checked() -> None:
+    page = (DOCS / "language.md").read_text()
+    told = re.findall(r"^\| `([a-z-]+)` \| (.+) \|$", page.partition("## What a journey may not hold")[2], flags=re.M)
+    assert told[: len(replay.RULES)] == [(rule.__name__.replace("_", "-"), rule.__doc__) for rule in replay.RULES]
+    assert f"Journeys may import {', '.join(f'`{module}`' for module in replay.ALLOWED)}." in page
