@@ -12,6 +12,7 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.errors import Problem
@@ -56,7 +57,8 @@ async def order(client: Client | None, run: Run, action: str, what: Order) -> No
         async with asyncio.timeout(UPDATE_SECONDS):
             await handle.execute_update(action, what, rpc_timeout=limit)
     except WorkflowUpdateFailedError as refused:
-        raise Problem(409, "moved_on", f"run {run.id}: {refused.cause or refused}") from None
+        why = refused.cause.message if isinstance(refused.cause, ApplicationError) else str(refused)
+        raise Problem(409, "moved_on", f"run {run.id}: {why}") from None
     except AWAY as error:
         if isinstance(error, RPCError) and error.status == RPCStatusCode.NOT_FOUND:
             raise NotThere from None
