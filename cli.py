@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-from loading import NoJourneys, load
+from loading import BadJourneys, NoJourneys, load
 from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_WRITE_KEY, Settings
 from workflows.definition import current, newest
 from workflows.listening import listening
@@ -120,7 +120,7 @@ def main() -> None:
 
     try:
         app()
-    except (EngineError, NoJourneys, TypeError) as error:
+    except (EngineError, NoJourneys, BadJourneys, TypeError) as error:
         if isinstance(error, TypeError) and ":" not in str(error):
             raise
         Console(stderr=True).print(f"[red]sojourn:[/red] {error}", highlight=False, soft_wrap=True)

@@ -9,6 +9,7 @@ from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec
 from pathlib import Path
 
+from workflows.check import findings
 from workflows.definition import JOURNEYS
 from workflows.listening import listening
 
@@ -17,14 +18,20 @@ class NoJourneys(Exception):
     """The folder of journeys is not there, or holds none."""
 
 
-def load(folder: Path) -> None:
-    """Make `folder` the package `journeys`, import every module in it, and see that each journey's listening can be read.
+class BadJourneys(Exception):
+    """Journeys that could not be replayed, drawn or listened for: each finding with its file and line, why, and the mend."""
 
-    Raises NoJourneys, or Unreadable and TypeError with file and line, before anything runs.
+
+def load(folder: Path) -> None:
+    """Check `folder`, make it the package `journeys`, and import every module in it.
+
+    Raises NoJourneys, BadJourneys, or Unreadable and TypeError with file and line, before anything runs.
     """
     folder = folder.resolve()
     if not folder.is_dir():
         raise NoJourneys(f"there is no folder of journeys at {folder}; name one with SOJOURN_JOURNEYS or --journeys")
+    if found := findings(folder):
+        raise BadJourneys("\n".join(str(finding) for finding in found))
     _adopt(folder)
     for module in pkgutil.walk_packages([str(folder)], "journeys."):
         importlib.import_module(module.name)
