@@ -72,15 +72,24 @@ def next_time(
 ) -> datetime:
     """Return, in UTC, the next moment strictly after `now` at which it is `at` there, on one of those days, plus `spread`.
 
-    `spread` is what has to be added for this person: the caller's share of it, already taken.
+    `spread` is what has to be added for this person: the caller's share of it, already taken. It has no say in which day it is,
+    so that a crowd that comes at 09:05 is told the same day, whatever their shares.
     """
-    day = now.astimezone(where) - spread - timedelta(days=1)
+    day = now.astimezone(where) - timedelta(days=1)
     while True:
         if day.weekday() in on:
-            moment = local(day, at, where) + spread
+            moment = local(day, at, where)
             if moment > now:
-                return moment
+                return moment + spread
         day = datetime.combine(day.date() + timedelta(days=1), time(12), where)
+
+
+def next_reading(now: datetime, at: time, where: ZoneInfo) -> datetime:
+    """Return, in UTC, the next moment strictly after `now` at which the clock there reads `at`; of a repeated time, each counts."""
+    found = next_time(now, at, where)
+    again = datetime.combine(now.astimezone(where).date(), at.replace(fold=1), where).astimezone(UTC)
+    reads = again.astimezone(where).time().replace(fold=0) == at.replace(fold=0)
+    return again if reads and now < again < found else found
 
 
 def in_words(duration: timedelta) -> str:

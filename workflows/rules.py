@@ -8,7 +8,7 @@ from datetime import datetime, time
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from workflows.clock import next_time
+from workflows.clock import next_reading
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def quiet_hours(facts: Facts) -> Verdict | None:
     hours = facts.policy.quiet_hours.get(facts.channel)
     if hours is None or not hours.include(facts.now.astimezone(facts.zone).time()):
         return None
-    opens = next_time(facts.now, hours.end, facts.zone)
+    opens = next_reading(facts.now, hours.end, facts.zone)
     return Verdict("deferred", "quiet_hours", opens) if opens < facts.expires else Verdict("suppressed", "quiet_hours")
 
 

@@ -1,0 +1,19 @@
+"""What the tests of the language's tools share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from workflows.definition import EVENTS, JOURNEYS
+
+
+@pytest.fixture(autouse=True)
+def registries() -> Iterator[None]:
+    """Let what a test registers be forgotten when it ends."""
+    journeys, events = dict(JOURNEYS), dict(EVENTS)
+    yield
+    for registry, before in ((JOURNEYS, journeys), (EVENTS, events)):
+        registry.clear()  # type: ignore[attr-defined]  # both are dicts
+        registry.update(before)  # type: ignore[attr-defined]

@@ -1,0 +1,168 @@
+"""The gate's rules: which comes first, and when quiet hours end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from itertools import pairwise
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from workflows.rules import RULES, Facts, Policy, QuietHours, Verdict, decide
+
+NIGHT = QuietHours(time(21), time(8))
+SIESTA = QuietHours(time(13), time(15))
+NOON = datetime(2025, 1, 6, 12, tzinfo=UTC)
+LATE = datetime(2025, 1, 6, 23, tzinfo=UTC)
+DAY = timedelta(days=1)
+MINUTE = timedelta(minutes=1)
+
+
+def facts(now: datetime = NOON, zone: str = "UTC", hours: QuietHours = NIGHT, **more: Any) -> Facts:
+    given_or_usual: dict[str, Any] = {"channel": "push", "topic": "onboarding", "expires": now + DAY, **more}
+    return Facts(now=now, zone=ZoneInfo(zone), policy=Policy({"push": hours}), **given_or_usual)
+
+
+def test_a_message_goes_out_when_nothing_speaks_against_it() -> None:
+    assert decide(facts()) == Verdict("send")
+
+
+REFUSALS: list[tuple[dict[str, Any], Verdict]] = [
+    ({"exited": "upgraded"}, Verdict("exited", "upgraded")),
+    ({"erased": True}, Verdict("suppressed", "erased")),
+    ({"reachable": False}, Verdict("suppressed", "no_address")),
+    ({"opted_out": True}, Verdict("suppressed", "no_consent")),
+    ({"expires": LATE}, Verdict("suppressed", "expired")),
+    ({}, Verdict("deferred", "quiet_hours", LATE + timedelta(hours=9))),
+]
+
+
+@pytest.mark.parametrize("place", range(len(REFUSALS)), ids=[verdict.reason for _, verdict in REFUSALS])
+def test_the_first_refusal_wins_over_all_that_come_after_it(place: int) -> None:
+    all_from_here = {name: value for speaks_against, _ in REFUSALS[place:] for name, value in speaks_against.items()}
+    assert decide(facts(LATE, **all_from_here)) == REFUSALS[place][1]
+
+
+@pytest.mark.parametrize(("one", "verdict"), REFUSALS[:-1], ids=[verdict.reason for _, verdict in REFUSALS[:-1]])
+def test_each_refusal_is_enough_alone(one: dict[str, Any], verdict: Verdict) -> None:
+    quiet_never = QuietHours(time(0), time(0))
+    assert decide(facts(LATE, hours=quiet_never, **one)) == verdict
+
+
+def test_every_rule_has_its_place_in_the_order() -> None:
+    assert len(RULES) == len(REFUSALS)
+
+
+def test_a_message_expires_at_its_moment_and_not_before() -> None:
+    assert decide(facts(expires=NOON)).reason == "expired"
+    assert decide(facts(expires=NOON + timedelta(microseconds=1))).status == "send"
+
+
+@pytest.mark.parametrize(
+    ("at", "silent"),
+    [
+        (time(20, 59), False),
+        (time(21), True),
+        (time(23, 59), True),
+        (time(0), True),
+        (time(7, 59), True),
+        (time(8), False),
+        (time(12), False),
+    ],
+)
+def test_hours_over_midnight_are_quiet_from_their_start_up_to_their_end(at: time, silent: bool) -> None:
+    assert NIGHT.include(at) is silent
+
+
+@pytest.mark.parametrize(("at", "silent"), [(time(12, 59), False), (time(13), True), (time(14, 59), True), (time(15), False)])
+def test_hours_within_a_day_are_quiet_from_their_start_up_to_their_end(at: time, silent: bool) -> None:
+    assert SIESTA.include(at) is silent
+
+
+def test_hours_that_end_where_they_start_are_never_quiet() -> None:
+    assert not QuietHours(time(9), time(9)).include(time(9))
+
+
+def test_only_the_channels_that_have_quiet_hours_keep_them() -> None:
+    assert decide(facts(LATE)).status == "deferred"
+    assert decide(facts(LATE, channel="email")).status == "send"
+
+
+def test_quiet_hours_are_those_of_the_persons_zone() -> None:
+    assert decide(facts(NOON, "Asia/Tokyo")) == Verdict("deferred", "quiet_hours", datetime(2025, 1, 6, 23, tzinfo=UTC))
+    assert decide(facts(LATE, "America/New_York")).status == "send"
+
+
+def test_a_message_that_does_not_live_until_morning_is_suppressed_at_once() -> None:
+    morning = LATE + timedelta(hours=9)
+    assert decide(facts(LATE, expires=morning)) == Verdict("suppressed", "quiet_hours")
+    assert decide(facts(LATE, expires=morning + MINUTE)) == Verdict("deferred", "quiet_hours", morning)
+
+
+@pytest.mark.parametrize(
+    ("now", "opens"),
+    [
+        ("2025-03-29T23:00:00+01:00", "2025-03-30T08:00:00+02:00"),  # the night is an hour shorter
+        ("2025-10-25T23:00:00+02:00", "2025-10-26T08:00:00+01:00"),  # and here longer
+    ],
+)
+def test_quiet_hours_end_by_the_clock_on_the_wall_when_it_changes_at_night(now: str, opens: str) -> None:
+    verdict = decide(facts(datetime.fromisoformat(now), "Europe/Berlin"))
+    assert verdict == Verdict("deferred", "quiet_hours", datetime.fromisoformat(opens))
+
+
+def test_quiet_hours_that_end_in_a_skipped_hour_end_right_after_it() -> None:
+    verdict = decide(facts(datetime.fromisoformat("2025-03-30T01:00:00+01:00"), "Europe/Berlin", QuietHours(time(22), time(2, 30))))
+    assert verdict.retry_at == datetime.fromisoformat("2025-03-30T03:00:00+02:00")
+
+
+def test_quiet_hours_that_end_in_a_repeated_hour_end_both_times() -> None:
+    hours = QuietHours(time(22), time(2, 30))
+    again = datetime.fromisoformat("2025-10-26T02:10:00+01:00")  # the second time the clock reads this
+    verdict = decide(facts(again, "Europe/Berlin", hours))
+    assert verdict.retry_at == datetime.fromisoformat("2025-10-26T02:30:00+01:00")
+
+
+CHANGES = (
+    ("Europe/Berlin", "2025-03-30"),
+    ("Europe/Berlin", "2025-10-26"),
+    ("Australia/Lord_Howe", "2025-04-06"),
+    ("UTC", "2025-01-01"),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    change=st.sampled_from(CHANGES),
+    since=st.integers(-24 * 60, 24 * 60),
+    start=st.times().map(lambda at: at.replace(second=0, microsecond=0)),
+    end=st.times().map(lambda at: at.replace(second=0, microsecond=0)),
+)
+@example(change=CHANGES[1], since=90, start=time(22), end=time(2, 30))
+def test_a_deferred_message_is_asked_again_when_its_hours_are_over(
+    change: tuple[str, str], since: int, start: time, end: time
+) -> None:
+    where, hours = ZoneInfo(change[0]), QuietHours(start, end)
+    now = datetime.fromisoformat(change[1]).replace(tzinfo=UTC) + timedelta(minutes=since)
+    verdict = decide(facts(now, change[0], hours, expires=now + 3 * DAY))
+    if not hours.include(now.astimezone(where).time()):
+        assert verdict.status == "send"
+        return
+    assert verdict.retry_at is not None
+    assert now < verdict.retry_at <= now + DAY + timedelta(hours=1)
+    assert decide(facts(verdict.retry_at, change[0], hours, expires=now + 3 * DAY)).status == "send"
+    waited_out = [reading for reading in _readings(now, verdict.retry_at, where) if not hours.include(reading)]
+    assert not waited_out or _goes_back(now, verdict.retry_at, where)  # no minute is waited that is not quiet
+
+
+def _readings(since: datetime, until: datetime, where: ZoneInfo) -> list[time]:
+    return [(since + n * MINUTE).astimezone(where).time() for n in range((until - since) // MINUTE)]
+
+
+def _goes_back(since: datetime, until: datetime, where: ZoneInfo) -> bool:
+    moments = [since + n * MINUTE for n in range((until - since) // MINUTE + 1)]
+    readings = [moment.astimezone(where).replace(tzinfo=None) for moment in moments]
+    return any(later < earlier for earlier, later in pairwise(readings))
