@@ -26,13 +26,17 @@ class Refused:
 async def enrol(
     session: AsyncSession, definition: Definition[Any], person: Person, trigger: str, data: dict[str, Any], at: datetime
 ) -> Run | Refused:
-    """Add the row of a new run that begins at `at`, or say why not. The caller holds the person's lock."""
+    """Add the row of a new run that begins at `at`, or say why not. The caller holds the person's lock.
+
+    A trigger that was accepted before the person's last run had ended begins the new one where that one ended.
+    """
     key = definition.key_of(data)
     runs = (await session.exec(select(Run).where(Run.person_id == person.id, Run.journey == definition.name, Run.key == key))).all()
     if (open_run := next((run for run in runs if run.ended_at is None), None)) is not None:
         return Refused(f"is in {definition.name!r} already, in run {open_run.id}", open_run.id)
     last_ended = max((run.ended_at for run in runs if run.ended_at), default=None)
-    if (reason := refusal(definition.again, last_ended, at)) is not None:
+    begins = max(at, last_ended or at)
+    if (reason := refusal(definition.again, last_ended, begins)) is not None:
         return Refused(reason)
     assert person.id is not None
     run = Run(
@@ -43,7 +47,7 @@ async def enrol(
         key=key,
         workflow_id="/".join(part for part in (definition.name, person.user_id, key) if part),
         trigger=trigger,
-        started_at=at,
+        started_at=begins,
         requested_at=datetime.now(UTC),
     )
     session.add(run)

@@ -158,7 +158,19 @@ class Router:
                 if not await self._is_starting(run):
                     break
                 await asyncio.sleep(IDLE_SECONDS)  # the person's last run of this journey is just closing
+            if event.reconsider is not None:
+                await self._catch_up(work.person, run, event)
             work.started.append(run)
+
+    async def _catch_up(self, person: Person, run: Run, trigger: AcceptedEvent) -> None:
+        """Tell a run that starts on an event of some time ago what has acted since: the run before it had that in its place."""
+        assert trigger.id is not None
+        mine = select(AcceptedEvent).where(AcceptedEvent.person_id == person.id, AcceptedEvent.status == "routed")
+        async with self.store.read() as session:
+            since = (await session.exec(mine.where(col(AcceptedEvent.id) > trigger.id).order_by(col(AcceptedEvent.id)))).all()
+        for event in since:
+            if hears(run, event):
+                await self._tell(person, run, event)
 
     async def _is_starting(self, run: Run) -> bool:
         async with self.store.read() as session:
@@ -174,7 +186,7 @@ class Router:
             version=run.version,
             user=known_user(person, run),
             trigger=arrival(event, None),
-            clock=event.accepted_at if event.clock_offset else None,
+            clock=run.started_at if event.clock_offset else None,
             fallback_zone=self.settings.zone,
             continue_after=self.settings.continue_after,
         )

@@ -121,6 +121,10 @@ class _Run:
         memory = Memory(log=self.result.steps)
         self.journey = Journey(self, definition, life.person.user, trigger, life.clock, memory, life.fallback_zone)
         self.journey.ignore(seq)
+        if seq < life.seq:  # it starts on an event of some time ago, and has what came since
+            for arrival, event in life.events:
+                if arrival.seq > seq:
+                    self.hear(arrival, event)
         self.coroutine: Coroutine[_Wait, bool, None] = definition.function(self.journey, trigger)  # type: ignore[assignment]
         self.resume(None)
 
@@ -150,6 +154,12 @@ class _Run:
         except Exited as exited:
             self._end("exited", exited.reason)
 
+    def hear(self, arrival: Arrival, event: Event) -> None:
+        """Take in an event, if the journey listens to it and it concerns this run."""
+        heard = event.name in listening(self.definition).events
+        if heard and self.definition.concerns(type(event), event.__dict__, self.key):
+            self.journey.take(arrival, event)
+
     def wake_if_ready(self) -> None:
         while self.waiting is not None and self.waiting.ready():
             self.resume(True)
@@ -178,6 +188,7 @@ class _Life:
         self.receipts = receipts
         self.clock = clock
         self.seq = 0
+        self.events: list[tuple[Arrival, Event]] = []
         self.runs: list[_Run] = []
         self.open: list[_Run] = []
 
@@ -234,10 +245,10 @@ class _Life:
         data = event.__dict__
         enrolling = [each for each in self.definitions if event.name in each.trigger_names and not self._has_open(each, data)]
         arrival = Arrival(self.seq, event.name, self.clock, data)
+        self.events.append((arrival, event))
         for run in list(self.open):
-            if event.name in listening(run.definition).events and run.definition.concerns(type(event), data, run.key):
-                run.journey.take(arrival, event)
-                run.wake_if_ready()
+            run.hear(arrival, event)
+            run.wake_if_ready()
         for definition in enrolling:
             self._enrol(definition, event, self.seq)
         self._bury()
