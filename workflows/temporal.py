@@ -133,11 +133,11 @@ class JourneyWorkflow:
 
     @workflow.query
     def standing(self) -> Standing | None:
-        """Where the run stands; None between two steps."""
-        at, memory = self.journey.memory.open, self.journey.memory
+        """Where the run stands; None between two steps, unless it is paused there."""
+        at, paused, offset = self.journey.memory.open, self.journey.memory.paused, self.offset.total_seconds()
         if at is None:
-            return None
-        return Standing(at.key, at.deadline, at.retry_at, memory.paused, self.offset.total_seconds())
+            return Standing("", None, None, paused, offset) if paused else None
+        return Standing(at.key, at.deadline, at.retry_at, paused, offset)
 
     # What a journey needs from the world: its Runtime
 

@@ -97,7 +97,10 @@ class Closing:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a run stands, as its query `standing` answers. `offset` is its clock's lead over the server's, in seconds."""
+    """Where a run stands, as its query `standing` answers. `offset` is its clock's lead over the server's, in seconds.
+
+    A run that is paused between two steps stands at none: `step` is empty.
+    """
 
     step: str
     deadline: datetime | None
