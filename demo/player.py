@@ -128,8 +128,18 @@ class Player:
         return not any(busy) and await self._routed(user_id)
 
     async def _waiting(self, user_id: str) -> list[Waiting]:
-        found = await asyncio.gather(*(self._standing(run) for run in await self._open(user_id)))
-        return [each for each in found if each is not None]
+        """Return where the person's open runs stand, as soon as all of them stand somewhere.
+
+        Between two steps is nowhere: a clock may be brought to a deadline before the run has heard of it.
+        """
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                found = await asyncio.gather(*(self._standing(run) for run in await self._open(user_id)))
+                waiting = [each for each in found if each is not None]
+                if len(waiting) == len(found):
+                    return waiting
+                await asyncio.sleep(LOOK_AGAIN_SECONDS)
+                await self.settle(user_id)
 
     async def _standing(self, run: Run) -> Waiting | None:
         try:

@@ -12,22 +12,21 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-from api.app import create_app
-from store.migrate import migrate
 from sqlmodel import col, select
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WorkflowHandle
 
+from api.app import create_app
 from demo.player import Player
 from events.route import Router
 from settings import DEVELOPMENT_ADMIN_KEY, Settings
+from store.migrate import migrate
 from store.session import Store
 from store.tables import AcceptedEvent, Person, Run
 from worker import CACHED_RUNS, work, worker
 from workflows.definition import JOURNEYS, Definition, Event
-
 
 PATIENCE_SECONDS = 20
 LOOK_AGAIN_SECONDS = 0.01
@@ -59,13 +58,15 @@ class Stage:
 
     async def track(self, user: str, event: Event, *, message_id: str | None = None) -> None:
         """Send an event as an app would: now, through the HTTP API."""
-        body = {"userId": user, "event": event.name, "properties": event.model_dump(mode="json")}
-        answer = await self.api.post("/v1/track", json={**body, "messageId": message_id or uuid4().hex})
+        body = {**_properties(user, event), "messageId": message_id or uuid4().hex}
+        answer = await self.api.post("/v1/track", json=body)
         answer.raise_for_status()
 
     async def batch(self, user: str, events: Sequence[Event]) -> None:
         """Send events in one batch."""
-        calls = [{"type": "track", "userId": user, "event": each.name, "properties": each.model_dump(mode="json")} for each in events]
+        calls = [
+            {"type": "track", "userId": user, "event": each.name, "properties": each.model_dump(mode="json")} for each in events
+        ]
         (await self.api.post("/v1/batch", json={"batch": calls})).raise_for_status()
 
     async def events(self, user: str, name: str) -> Sequence[AcceptedEvent]:
@@ -117,6 +118,20 @@ class Stage:
         ]
         return [f"{failure.application_failure_info.type}: {failure.message}" for failure in failures]
 
+    async def task_failure(self, run: Run) -> str:
+        """Wait until a workflow task of the run has failed, and return why: what the Temporal UI shows to the operator."""
+        await eventually(lambda: self._has_failed(run))
+        return (await self.failed_tasks(run))[0]
+
+    async def _has_failed(self, run: Run) -> bool:
+        return bool(await self.failed_tasks(run))
+
+    async def somebody(self) -> str:
+        """Introduce a new person, with an address on each channel, and return their id."""
+        user = uuid4().hex
+        await self.identify(user)
+        return user
+
     async def identify(self, user: str, zone: str = "UTC", traits: Mapping[str, Any] | None = None) -> None:
         """Introduce a person, or tell what has changed about them, with an address on each channel."""
         known = {"email": f"{user}@example.org", "phone": "+4915112345678", **(traits or {})}
@@ -149,6 +164,10 @@ class Stage:
     def workflow(self, run: Run) -> WorkflowHandle[Any, Any]:
         """Return the handle of a run's workflow."""
         return self.temporal.get_workflow_handle(run.workflow_id)
+
+
+def _properties(user: str, event: Event) -> dict[str, Any]:
+    return {"userId": user, "event": event.name, "properties": event.model_dump(mode="json")}
 
 
 async def eventually(true: Callable[[], Awaitable[bool]]) -> None:

@@ -12,7 +12,7 @@ from uuid import uuid4
 from sqlmodel import col, select
 
 from demo.player import Call
-from store.tables import Assignment, Delivery, MailboxItem, Person, Run
+from store.tables import Assignment, Delivery, MailboxItem, Person
 from tests.stage import Stage, only
 from workflows.definition import Definition, Event
 from workflows.messages import CHANNELS
@@ -36,6 +36,7 @@ class Said:
     status: str
     reason: str = ""
     text: str = ""
+    step: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ async def virtual(
                     each.receipt.status,
                     each.receipt.reason,
                     str(each.message.data.get("text", "")) if each.receipt.status == "sent" else "",
+                    each.step,
                 )
                 for each in run.decided
             ],
@@ -210,9 +212,9 @@ async def told(stage: Stage, user: str, at: datetime = START) -> list[Ran]:
             _since(at, run.started_at),
             None if run.ended_at is None else _since(at, run.ended_at),
             [
-                Said(_since(at, row.at), row.channel, row.template, row.status, _rule(row.reason), texts.get(row.key, ""))
+                Said(_since(at, row.at), row.channel, row.template, row.status, _rule(row.reason), texts.get(row.key, ""), row.step)
                 for row in rows
-                if row.run_id == run.id and row.status in ("sent", "suppressed", "failed", "exited")
+                if row.run_id == run.id and row.status in ("sent", "suppressed", "failed")
             ],
         )
         for run in await stage.runs(user)

@@ -6,14 +6,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
-from store.tables import Run
 from tests.language.both import end_open_runs
 from tests.language.words import Entered
-from tests.stage import Stage, eventually, only
+from tests.stage import Stage, only
 from workflows.definition import Definition
 from workflows.simulate import simulate
 
 Refusal = Callable[[Definition[Any]], Awaitable[str]]
+
+
 async def refused_in_virtual_time(definition: Definition[Any]) -> str:
     """Run the journey, which must fail, and return what it says."""
     try:
@@ -29,11 +30,6 @@ async def refused_for_real(stage: Stage, definition: Definition[Any]) -> str:
     with only([definition]):
         await stage.track(user, Entered())
         run = await stage.started(user)
-        await eventually(lambda: _has_failed(stage, run))
-        [said, *_] = await stage.failed_tasks(run)
+        said = await stage.task_failure(run)
         await end_open_runs(stage, user)
     return said
-
-
-async def _has_failed(stage: Stage, run: Run) -> bool:
-    return bool(await stage.failed_tasks(run))

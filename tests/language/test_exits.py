@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 from tests.language.both import Play, told
 from tests.language.words import NOW, Entered, Left, Replied, Tapped, by, days, hours, moment, say
 from tests.stage import Stage, as_deployed, at_work, only
@@ -106,7 +104,7 @@ async def sends_after_a_day(j: Journey, entered: Entered) -> None:
 
 
 async def test_an_accepted_exit_stops_a_send_though_no_router_has_told_the_run(empty_house: Stage) -> None:
-    user = uuid4().hex
+    user = await empty_house.somebody()
     with only([sends_after_a_day]):
         async with at_work(empty_house):
             await empty_house.track(user, Entered())
@@ -134,7 +132,7 @@ async def takes_one_in_a_day(j: Journey, entered: Entered) -> None:
 
 async def after_an_outage(house: Stage, event: Left | Tapped | None) -> tuple[str, list[str]]:
     """While nothing of ours is up, an event is accepted and then the run's deadline passes."""
-    user = uuid4().hex
+    user = await house.somebody()
     with only([takes_one_in_a_day]):
         async with at_work(house):
             await house.track(user, Entered())

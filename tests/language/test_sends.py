@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 from tests.language.both import HOME, Play, Said
-from tests.language.words import NOW, Entered, Tapped, by, days, hours, moment, say
-from tests.stage import Stage, only
-from workflows.definition import ALWAYS, journey
+from tests.language.words import NOW, Entered, Tapped, days, hours, moment, say
+from workflows.definition import journey
 from workflows.journey import Journey
 from workflows.messages import CHANNELS, Email, InApp, Push, Sms
-from workflows.simulate import Identify, Operate, OptOut
+from workflows.simulate import Identify, OptOut
 
 NIGHT = moment("2025-01-06T23:00")
 
@@ -35,7 +32,7 @@ async def test_a_send_returns_sent_once_the_provider_has_taken_it(play: Play) ->
 async def test_a_message_without_an_address_is_suppressed_and_the_run_goes_on(play: Play) -> None:
     [run] = await play([sends_on_each_channel], [(NOW, Entered())], reachable=frozenset(("email", "in_app")))
     assert run.texts[-1] == "sent/ suppressed/no_address suppressed/no_address sent/"
-    assert run.said[1] == Said(NOW, "sms", "note", "suppressed", "no_address")
+    assert run.said[1] == Said(NOW, "sms", "note", "suppressed", "no_address", "", "send:sms/note")
     assert run.status == "completed"
 
 

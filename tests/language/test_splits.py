@@ -67,7 +67,7 @@ def test_variants_are_given_by_weight(experiment: str) -> None:
 
 
 @journey()
-async def splits_and_skips(j: Journey, entered: Entered) -> None:
+async def splits_and_forgets_one(j: Journey, entered: Entered) -> None:
     await j.split("copy", {"plain": 1, "social": 2}, {"plain": 1})
 
 
@@ -77,7 +77,7 @@ async def splits_by_nothing(j: Journey, entered: Entered) -> None:
 
 
 async def test_weights_that_leave_out_a_variant_are_refused(refused: Refusal) -> None:
-    assert "must name each of ['plain', 'social']" in await refused(splits_and_skips)
+    assert "must name each of ['plain', 'social']" in await refused(splits_and_forgets_one)
 
 
 async def test_weights_that_are_all_nothing_are_refused(refused: Refusal) -> None:
