@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 import httpx
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
+from temporalio.client import Client
 
+from deploy.polling import pollers
 from engine.build import SCHEMA_TOOL, built
 from engine.postgres import throwaway_postgres
 from engine.process import LOOPBACK, free_ports, last_words, running
@@ -80,6 +82,9 @@ class House:
     def add_worker(self) -> None:
         self.workers.append(self.start("worker", f"worker-{len(self.workers)}"))
 
+    async def temporal(self) -> Client:
+        return await Client.connect(self.where["temporal:7233"], namespace=NAMESPACE)
+
     async def is_well(self, name: str) -> bool:
         """Say what the service's own health check says."""
         program = [
@@ -139,10 +144,12 @@ async def _true(answer: object) -> bool:
 
 
 async def _all_ready(up: House) -> bool:
+    """Say whether every API accepts events and every worker asks for work."""
     try:
-        return all([(await api.get("/readyz")).status_code == 200 for api in up.apis])
+        serving = [(await api.get("/readyz")).status_code == 200 for api in up.apis]
     except httpx.TransportError:
         return False
+    return all(serving) and len(await pollers(await up.temporal(), "journeys")) == len(up.workers)
 
 
 def _variables(password: str) -> dict[str, str]:
