@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import ssl
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +15,12 @@ from google.oauth2.service_account import Credentials
 from sqlalchemy import delete
 from sqlmodel import col
 
+from activities.http import client, speaking_to
 from activities.transport import Ambiguous, Content, Parcel, Throttled, Undeliverable
 from store.session import Store
 from store.tables import Device
 
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
-TIMEOUT_SECONDS = 15
 FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 
 
@@ -50,7 +48,7 @@ class Push:
         await self._log_in()
         url = f"{self._base_url}/v1/projects/{self._login.project_id}/messages:send"
         headers = {"Authorization": f"Bearer {self._login.token}"}
-        async with httpx.AsyncClient(verify=_tls_context(), timeout=TIMEOUT_SECONDS, headers=headers) as http:
+        async with client(headers) as http:
             sends = (_send(http, url, notification(parcel, token)) for token in parcel.recipients)
             answers = await asyncio.gather(*sends, return_exceptions=True)
         gone = [token for token, answer in zip(parcel.recipients, answers, strict=True) if isinstance(answer, NoSuchDevice)]
@@ -94,21 +92,15 @@ def _data(content: Content) -> dict[str, str]:
     return {"action": content.action, "link": content.action_url} if content.action_url else {}
 
 
-@cache
-def _tls_context() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
-
-
 async def _send(http: httpx.AsyncClient, url: str, body: dict[str, Any]) -> str:
-    try:
+    with speaking_to("FCM"):
         answer = await http.post(url, json=body)
-    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        raise ConnectionError("FCM cannot be reached") from error
-    except httpx.HTTPError as error:
-        raise Ambiguous(f"FCM did not confirm: {type(error).__name__}") from error
-    if answer.is_success:
+    if not answer.is_success:
+        raise _classed(answer)
+    try:
         return str(answer.json()["name"])
-    raise _classed(answer)
+    except (ValueError, LookupError, TypeError) as error:
+        raise Ambiguous("what answers is not FCM") from error
 
 
 def _classed(answer: httpx.Response) -> Exception:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
-from aiohttp import ClientConnectorError, ClientError
+import httpx
 from twilio.base.exceptions import TwilioRestException  # type: ignore[import-untyped]
-from twilio.http.async_http_client import AsyncTwilioHttpClient  # type: ignore[import-untyped]
+from twilio.http import AsyncHttpClient  # type: ignore[import-untyped]
+from twilio.http.response import Response  # type: ignore[import-untyped]
 from twilio.rest import Client  # type: ignore[import-untyped]
 
+from activities.http import client, speaking_to
 from activities.transport import Ambiguous, Parcel, Throttled, Undeliverable
 
 
@@ -30,23 +33,46 @@ class Sms:
         """Return the message's sid."""
         origin = "messaging_service_sid" if self.sender.startswith("MG") else "from_"
         try:
-            async with AsyncTwilioHttpClient() as http:
-                message = await self._client(http).messages.create_async(
-                    to=parcel.recipients[0], body=parcel.content.text, **{origin: self.sender}
-                )
+            with speaking_to("Twilio"):
+                async with client() as http:
+                    message = await self._client(http).messages.create_async(
+                        to=parcel.recipients[0], body=parcel.content.text, **{origin: self.sender}
+                    )
         except TwilioRestException as error:
             raise _classed(error) from error
-        except ClientConnectorError as error:
-            raise ConnectionError("Twilio cannot be reached") from error
-        except (ClientError, ValueError) as error:  # the answer was lost, or is not Twilio's
-            raise Ambiguous(f"Twilio did not confirm: {type(error).__name__}") from error
+        except ValueError as error:
+            raise Ambiguous("what answers is not Twilio") from error
         return str(message.sid)
 
-    def _client(self, http: AsyncTwilioHttpClient) -> Client:
-        client = Client(self.account_sid, self.auth_token, http_client=http)
+    def _client(self, http: httpx.AsyncClient) -> Client:
+        client = Client(self.account_sid, self.auth_token, http_client=_Http(http))
         if self.base_url is not None:
             client.api.base_url = self.base_url
         return client
+
+
+class _Http(AsyncHttpClient):  # type: ignore[misc]
+    """Carries the requests of Twilio's client, whose own carrier needs what aiohttp has deprecated."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        super().__init__(None, True, None)
+        self.http = http
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        params: Any = None,
+        data: Any = None,
+        headers: Any = None,
+        auth: tuple[str, str] | None = None,
+        timeout: float | None = None,
+        allow_redirects: bool = False,
+    ) -> Response:
+        answer = await self.http.request(
+            method, url, params=params, data=data, headers=headers, auth=auth, follow_redirects=allow_redirects
+        )
+        return Response(answer.status_code, answer.text, answer.headers)
 
 
 def _classed(error: TwilioRestException) -> Exception:

@@ -1,0 +1,35 @@
+"""How providers are spoken to over HTTP."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+
+import httpx
+
+from activities.transport import Ambiguous
+
+TIMEOUT_SECONDS = 15
+
+
+def client(headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
+    """Return a client for one message; what is slow to make is shared among them."""
+    return httpx.AsyncClient(verify=_tls_context(), timeout=TIMEOUT_SECONDS, headers=headers)
+
+
+@contextmanager
+def speaking_to(provider: str) -> Iterator[None]:
+    """Raise ConnectionError where the provider was not reached, and Ambiguous where it was and did not answer."""
+    try:
+        yield
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        raise ConnectionError(f"{provider} cannot be reached") from error
+    except httpx.HTTPError as error:
+        raise Ambiguous(f"{provider} did not confirm: {type(error).__name__}") from error
+
+
+@cache
+def _tls_context() -> ssl.SSLContext:
+    return httpx.create_ssl_context()
