@@ -46,15 +46,15 @@ def official_ui(executable: Path, folder: Path, ports: Ports, namespace: str) ->
     return {"ui": [str(executable), "--root", str(folder), "--config", ".", "--env", "ui", "start"]}
 
 
-def cli_server(executable: Path, folder: Path, ports: Ports, namespace: str, *, durable: bool) -> Commands:
+def cli_server(executable: Path, database: Path | None, ports: Ports, namespace: str) -> Commands:
     """The CLI's development server, which brings its own UI."""
     command = [str(executable), "server", "start-dev", "--ip", LOOPBACK, "--port", str(ports.front)]
     command += ["--headless"] if ports.ui is None else ["--ui-port", str(ports.ui)]
     command += ["--namespace", namespace, "--log-level", "warn"]
     for name, value in DYNAMIC.items():
         command += ["--dynamic-config-value", f"{name}={json.dumps(value)}"]
-    if durable:
-        command += ["--db-filename", str(folder / "temporal-cli.db")]
+    if database:
+        command += ["--db-filename", str(database)]
         command += ["--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=1"]
     return {"server": command}
 

@@ -36,7 +36,7 @@ async def prepare(client: Client, *, timeout: float = 30) -> None:
     Raises TimeoutError after `timeout` seconds and RPCError when the server refuses.
     """
     async with asyncio.timeout(timeout):
-        await _register_namespace(client)
+        await _patiently(_register_namespace, client)
         await _patiently(_add_missing_attributes, client)
         await _patiently(_search_by_them, client)
 

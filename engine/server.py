@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,12 +80,12 @@ async def serve_postgres(url: str, *, port: int = 0, ui_port: int | None = None,
 
 
 def _commands(source: Cli | Official, folder: Path, ports: Ports, durable: bool, report: Report) -> Commands:
+    database = folder / ("temporal-cli.db" if isinstance(source, Cli) else "temporal.db") if durable else None
+    if database:
+        forget_members_of_file(database)
     if isinstance(source, Cli):
-        return cli_server(source.executable, folder, ports, _namespace(), durable=durable)
-    database = folder / "temporal.db"
-    forget_members_of_file(database)
-    stores = sqlite_stores(database if durable else None)
-    return official_server(source.executable, folder, ports, stores, shards=1) | _ui(folder, ports, report)
+        return cli_server(source.executable, database, ports, _namespace())
+    return official_server(source.executable, folder, ports, sqlite_stores(database), shards=1) | _ui(folder, ports, report)
 
 
 def _ui(folder: Path, ports: Ports, report: Report) -> Commands:
@@ -97,14 +97,18 @@ async def _up(commands: Commands, folder: Path, ports: Ports) -> AsyncIterator[E
     """Run `commands` until the block ends; entered when the server is ready and the UI, if there is one, answers."""
     ui_url = None if ports.ui is None else f"http://{LOOPBACK}:{ports.ui}"
     engine = Engine(f"{LOOPBACK}:{ports.front}", ui_url, _namespace())
-    ready: dict[str, Callable[[Engine], Coroutine[Any, Any, None]]] = {"server": _server_ready, "ui": _ui_ready}
     with ExitStack() as processes:
-        pids = []
-        for name, command in commands.items():  # one after the other: a UI that finds no server asks again only much later
-            process = processes.enter_context(running(command, log=_log(folder, name), patience=PATIENCE_SECONDS))
-            pids.append(process.pid)
-            remember(folder, pids)
-            await _while_alive(name, process, folder, ready[name](engine))
+        log = folder / "server.log"
+        server = processes.enter_context(running(commands["server"], log=log, patience=PATIENCE_SECONDS))
+        remember(folder, [server.pid])
+        await _while_alive(server, log, _server_ready(engine))
+        if "ui" in commands:  # only now: a UI that finds no server asks again much later
+            ui_log = folder / "ui.log"
+            ui = processes.enter_context(running(commands["ui"], log=ui_log, patience=PATIENCE_SECONDS))
+            remember(folder, [server.pid, ui.pid])
+            await _while_alive(ui, ui_log, _ui_ready(engine))
+        elif ui_url:
+            await _while_alive(server, log, _ui_ready(engine))
         yield engine
 
 
@@ -131,8 +135,8 @@ async def _ui_ready(engine: Engine) -> None:
             await asyncio.sleep(0.05)
 
 
-async def _while_alive(name: str, process: subprocess.Popen[bytes], folder: Path, ready: Coroutine[Any, Any, None]) -> None:
-    """Wait for `ready`; EngineError with the last words of `process` if it ends first, or after READY_SECONDS."""
+async def _while_alive(process: subprocess.Popen[bytes], log: Path, ready: Coroutine[Any, Any, None]) -> None:
+    """Wait for `ready`; EngineError with the last words in `log` if `process` ends first, or after READY_SECONDS."""
     waiting = asyncio.ensure_future(ready)
     try:
         deadline = time.monotonic() + READY_SECONDS
@@ -142,11 +146,7 @@ async def _while_alive(name: str, process: subprocess.Popen[bytes], folder: Path
     finally:
         waiting.cancel()
     how = f"was not ready within {READY_SECONDS:.0f} s" if process.poll() is None else "ended while starting"
-    raise EngineError(f"The Temporal {name} {how}; the last it said: {last_words(_log(folder, name))}")
-
-
-def _log(folder: Path, name: str) -> Path:
-    return folder / f"{name}.log"
+    raise EngineError(f"The Temporal {log.stem} {how}; the last it said: {last_words(log)}")
 
 
 async def _used(source: Running) -> Engine:

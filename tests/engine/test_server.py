@@ -153,7 +153,8 @@ async def test_what_was_started_has_ended_after_the_block(tmp_path: Path) -> Non
         pids = json.loads((tmp_path / "temporal" / "processes.json").read_text())
         assert listens(engine.address)
 
-    assert [command_of(pid) for pid in pids] == [[], []]
+    assert pids
+    assert not any(command_of(pid) for pid in pids)
     assert engine.ui_url
     assert not listens(engine.address)
     assert not listens(engine.ui_url)
@@ -272,11 +273,12 @@ async def test_a_server_that_cannot_start_says_its_last_words(install: Install) 
 
 
 async def test_a_damaged_database_is_named_and_not_overwritten(tmp_path: Path) -> None:
-    database = tmp_path / "temporal" / "temporal.db"
-    database.parent.mkdir()
-    database.write_bytes(b"this is no database " * 100)
+    async with serve(data_dir=tmp_path, ui_port=None):
+        (database,) = (tmp_path / "temporal").glob("*.db")
+    for file in database.parent.glob(f"{database.name}*"):
+        file.write_bytes(b"this is no database " * 100)
 
-    with pytest.raises(EngineError, match=r"temporal\.db cannot be read .*--data-dir"):
+    with pytest.raises(EngineError, match=rf"{database} cannot be read .*--data-dir"):
         async with serve(data_dir=tmp_path, ui_port=None):
             pass
     assert database.read_bytes() == b"this is no database " * 100
