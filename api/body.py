@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic_core import from_json
+from starlette.requests import ClientDisconnect
 
 from api.errors import Problem
 
@@ -36,9 +37,12 @@ class BoundedRequest(Request):
 
     async def _read(self) -> bytes:
         body = bytearray()
-        async for chunk in self.stream():
-            body += chunk
-            refuse_larger(len(body), BODY_BYTES)
+        try:
+            async for chunk in self.stream():
+                body += chunk
+                refuse_larger(len(body), BODY_BYTES)
+        except ClientDisconnect:
+            raise Problem(400, "disconnected", "the connection was closed before the body was complete") from None
         return bytes(body)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from socket import gaierror
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
@@ -80,6 +81,6 @@ def handle_errors(app: FastAPI) -> None:
     """Answer every error in our shape. What is a bug is logged by the server, with its traceback."""
     app.add_exception_handler(StarletteHTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
-    for away in (OperationalError, InterfaceError, PoolTimeoutError, OSError):
+    for away in (OperationalError, InterfaceError, PoolTimeoutError, ConnectionError, gaierror):
         app.add_exception_handler(away, on_no_store)
     app.add_exception_handler(Exception, on_bug)

@@ -13,7 +13,7 @@ from sqlmodel import col, func, select
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from api.access import InStore, InTemporal
+from api.access import InSettings, InStore, InTemporal
 from api.errors import Problem, problems
 from events.route import to_route
 from store.session import Store
@@ -53,9 +53,9 @@ class Ready(BaseModel):
 
 
 @router.get("/healthz", summary="Say how each part is", responses={503: {"model": Health, "description": "The database is away."}})
-async def health(response: Response, store: InStore, temporal: InTemporal) -> Health:
+async def health(response: Response, settings: InSettings, store: InStore, temporal: InTemporal) -> Health:
     """Say how the database, Temporal and the router's backlog are. 200 as long as events can be accepted."""
-    server, backlog = await asyncio.gather(_temporal(temporal), _backlog(store))
+    server, backlog = await asyncio.gather(_temporal(temporal, settings.temporal_address), _backlog(store))
     database = Part(ok=backlog.ok, detail=backlog.detail)
     status: Literal["ok", "degraded", "down"] = "down" if not database.ok else "ok" if server.ok else "degraded"
     response.status_code = 503 if status == "down" else 200
@@ -73,15 +73,16 @@ async def ready(store: InStore) -> Ready:
     return Ready()
 
 
-async def _temporal(client: Client | None) -> Part:
+async def _temporal(client: Client | None, address: str) -> Part:
+    away = Part(ok=False, detail=f"Temporal at {address} does not answer")
     if client is None:
-        return Part(ok=False, detail="not connected")
+        return away
     try:
         async with asyncio.timeout(PATIENCE):
             ok = await client.service_client.check_health(timeout=timedelta(seconds=PATIENCE))
-    except (RPCError, RuntimeError, TimeoutError) as error:
-        return Part(ok=False, detail=f"Temporal does not answer: {error}"[:200])
-    return Part(ok=ok, detail="" if ok else "Temporal says that it is not serving")
+    except (RPCError, RuntimeError, TimeoutError):
+        return away
+    return Part(ok=ok, detail="" if ok else f"Temporal at {address} says that it is not serving")
 
 
 async def _backlog(store: Store) -> Backlog:

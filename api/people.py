@@ -22,7 +22,8 @@ from workflows.clock import zone
 
 router = APIRouter(route_class=BoundedRoute, tags=["People"], dependencies=ADMIN)
 
-UserId = Annotated[str, Path(description="The person's id, as events give it.")]
+UserId = Annotated[str, Path(description="The person's id, as events give it.", examples=["user-42"])]
+CardKey = Annotated[str, Path(description="The message's key, as the inbox gives it.", examples=["r_0195a1f0:send:in_app/welcome"])]
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most, the newest first.")]
 
 
@@ -98,7 +99,7 @@ async def inbox(person: Someone, store: InStore, limit: Limit = 100) -> Inbox:
     summary="Mark an in-app message as read",
     responses=problems({404: "There is no such person, or no such message of theirs."}),
 )
-async def read(person: Someone, key: str, store: InStore) -> CardView:
+async def read(person: Someone, key: CardKey, store: InStore) -> CardView:
     """Mark a message as read. The first time counts."""
     mine = (col(InboxCard.key) == key.replace("\0", ""), col(InboxCard.person_id) == person.id)
     async with store.write() as session:

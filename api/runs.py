@@ -24,7 +24,10 @@ from workflows.definition import JOURNEYS, current
 
 router = APIRouter(route_class=BoundedRoute, tags=["Runs"], dependencies=ADMIN)
 
-RunId = Annotated[str, Path(description="The run's id, as its request or the person's runs give it.")]
+RunId = Annotated[
+    str, Path(description="The run's id, as its request or the person's runs give it.", examples=["r_0195a1f0c3d2e4b5a69788990011"])
+]
+JourneyName = Annotated[str, Path(description="The journey, in its newest version.", examples=["onboarding"])]
 IdempotencyKey = Annotated[
     str | None, Header(max_length=255, description="The same request with the same key starts one run, and is answered alike.")
 ]
@@ -72,7 +75,7 @@ class Taken(BaseModel):
     ),
 )
 async def request(
-    name: str,
+    name: JourneyName,
     body: RunRequest,
     settings: InSettings,
     store: InStore,

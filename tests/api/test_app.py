@@ -91,6 +91,15 @@ async def test_a_database_that_is_away_is_a_503_to_be_tried_again(settings: Sett
     await away.close()
 
 
+async def test_a_postgresql_that_is_away_is_a_503_too(settings: Settings) -> None:
+    away = Store(f"postgresql+asyncpg://nobody@{NOWHERE}/nothing")
+    async with client(create_app(settings, away)) as api:
+        answer = await api.post("/v1/track", json={"userId": "ada", "event": "x"}, headers=WRITE)
+        assert refused(answer) == (503, "database_unavailable")
+        assert (await api.get("/healthz")).json()["status"] == "down"
+    await away.close()
+
+
 async def test_a_database_that_is_not_migrated_is_not_ready(settings: Settings, tmp_path: Path) -> None:
     bare = Store(f"sqlite+aiosqlite:///{tmp_path / 'bare.db'}")
     async with client(create_app(settings, bare)) as api:
@@ -99,14 +108,15 @@ async def test_a_database_that_is_not_migrated_is_not_ready(settings: Settings, 
 
 
 async def test_with_temporal_away_events_are_accepted_and_health_says_so(settings: Settings, house: Store) -> None:
-    temporal = await connect(settings.model_copy(update={"temporal_address": NOWHERE}), lazy=True)
-    async with client(create_app(settings, house, temporal)) as api:
+    chosen = settings.model_copy(update={"temporal_address": NOWHERE})
+    async with client(create_app(chosen, house, await connect(chosen, lazy=True))) as api:
         assert (await api.post("/v1/journeys/basket_help/runs", json=TRIGGER, headers=ADMIN)).status_code == 201
         assert (await api.get("/readyz")).status_code == 200
         answer = await api.get("/healthz")
     health = answer.json()
     assert (answer.status_code, health["status"], health["database"]["ok"]) == (200, "degraded", True)
-    assert (health["temporal"]["ok"], health["router"]["waiting"]) == (False, 1)
+    assert health["temporal"] == {"ok": False, "detail": f"Temporal at {NOWHERE} does not answer"}
+    assert (health["router"]["ok"], health["router"]["waiting"]) == (True, 1)
     assert datetime.fromisoformat(health["router"]["oldest"]) <= datetime.now(UTC)
 
 
@@ -164,6 +174,8 @@ def test_the_docs_have_a_summary_a_tag_and_an_example_for_every_operation(settin
             assert operation["summary"], path
             assert operation["description"], path
             assert operation["tags"][0] in {tag["name"] for tag in document["tags"]}
+            for parameter in operation.get("parameters", []):
+                assert parameter["in"] != "path" or parameter["schema"]["examples"], (method, path)
             if "requestBody" in operation:
                 assert has_example(document, operation["requestBody"]["content"]["application/json"]), (method, path)
 
