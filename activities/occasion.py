@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 
-from activities.render import Occasion
+from activities.render import Occasion, Unanswered
 from settings import Settings
 from store.session import Store
 from store.tables import AcceptedEvent, Person, Run
@@ -77,7 +78,10 @@ def _counting(store: Store, person_id: int) -> Callable[..., int]:
     loop = asyncio.get_running_loop()
 
     def did(event: str, **properties: Any) -> int:
-        return asyncio.run_coroutine_threadsafe(_count(store, person_id, event, properties), loop).result(STORE_SECONDS)
+        try:
+            return asyncio.run_coroutine_threadsafe(_count(store, person_id, event, properties), loop).result(STORE_SECONDS)
+        except (SQLAlchemyError, OSError) as error:
+            raise Unanswered(f"the store does not answer: {type(error).__name__}") from None
 
     return did
 

@@ -32,6 +32,10 @@ class BadTemplate(Exception):
     """A template cannot be filled in, and where and why."""
 
 
+class Unanswered(Exception):
+    """What a template asked for could not be looked up now; that is no fault of the template's."""
+
+
 @dataclass(frozen=True)
 class Occasion:
     """What a message is rendered for: who reads it, when, and what there is to say. `private` may be in no error message."""
@@ -47,7 +51,7 @@ class Occasion:
 
 
 def render(library: Library, channel: str, template: str, occasion: Occasion, default_locale: str) -> Content:
-    """Fill in the template that is closest to the reader's language. Raises BadTemplate."""
+    """Fill in the template that is closest to the reader's language. Raises BadTemplate, or Unanswered."""
     locale = occasion.user["locale"] or default_locale
     if taken := OWN_NAMES & occasion.data.keys():
         names = ", ".join(sorted(taken))
@@ -55,7 +59,7 @@ def render(library: Library, channel: str, template: str, occasion: Occasion, de
     try:
         words = library.find(channel, template, "mjml" if channel == "email" else "txt", locale)
         return bounded(lambda: _filled(library, channel, words, occasion, _conventions(words, locale, default_locale)))
-    except BadTemplate:
+    except (BadTemplate, Unanswered):
         raise
     except Exception as error:
         raise BadTemplate(f"{_place(library.folder, error) or f'{channel}/{template}'}: {_why(error, library.folder)}") from error
@@ -101,6 +105,8 @@ def _header(channel: str, words: Words, variables: Mapping[str, Any]) -> dict[st
 def _line(words: Words, name: str, variables: Mapping[str, Any]) -> str:
     try:
         return " ".join(words.header[name].render(variables).split())
+    except Unanswered:
+        raise
     except Exception as error:
         raise BadTemplate(f"{words.name}: {name}: {error}") from error
 

@@ -30,7 +30,7 @@ class Runs:
 
     @activity.defn(name=CLOSE)
     async def close_run(self, closing: Closing) -> None:
-        """Close a run's row, once, and have the triggers that came too late for it considered again."""
+        """Close a run's row, once, and have the triggers that came too late for it, and began no run yet, considered again."""
         async with self.store.write() as session:
             person = await self._lock_person(session, closing.run_id)
             run = await session.get(Run, closing.run_id)
@@ -40,7 +40,9 @@ class Runs:
                 run.status, run.reason, run.ended_at, run.paused = closing.status, closing.reason, closing.at, False
             # A run closes twice if an event reaches it in between: what that one brought is handed back too.
             late = update(AcceptedEvent).where(col(AcceptedEvent.id).in_(closing.reconsider))
-            await session.exec(late.values(reconsider=run.journey))
+            begun = select(Run.trigger_id).where(Run.person_id == run.person_id, Run.journey == run.journey)
+            fresh = late.where(col(AcceptedEvent.id).not_in(begun.where(col(Run.trigger_id).is_not(None))))
+            await session.exec(fresh.values(reconsider=run.journey))
 
     @activity.defn(name=ASSIGN)
     async def assign_variant(self, asked: Assignation) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -27,6 +28,7 @@ from workflows.wire import Dispatch
 log = logging.getLogger(__name__)
 
 PROVIDER_SECONDS = 20
+THREADS = ThreadPoolExecutor(4, "render")  # of their own: a template may wait for the store, which may need the common ones
 CUT_OFF = "an attempt was cut off and may have arrived"
 
 
@@ -62,7 +64,9 @@ class Sender:
 
     async def _content(self, dispatch: Dispatch, what: Occasion) -> Content | BadTemplate:
         try:
-            return await asyncio.to_thread(render, self.library, dispatch.channel, dispatch.template, what, self.settings.locale)
+            return await asyncio.get_running_loop().run_in_executor(
+                THREADS, render, self.library, dispatch.channel, dispatch.template, what, self.settings.locale
+            )
         except BadTemplate as error:
             bad = BadTemplate(without(str(error), what.private))
             log.error("%s cannot be rendered and is not sent: %s", dispatch.key, bad)

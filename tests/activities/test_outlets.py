@@ -6,6 +6,7 @@ import pytest
 from pydantic import SecretStr
 from sqlmodel import select
 
+from activities.render import Unanswered
 from store.tables import Device, MailboxItem
 from tests.activities.house import EMAIL, NOON, PHONE, House, Provider, write_template
 from workflows.run import Receipt
@@ -136,6 +137,22 @@ async def test_templates_count_what_the_person_did_and_nobody_else(house: House)
     await house.send("sms", "count")
     (item,) = await house.mailbox()
     assert item.text == "3 2"
+
+
+async def test_a_store_that_does_not_answer_a_template_is_no_fault_of_the_template(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_template(house.folder, "push/asks.txt", "title: {{ did('Commit Pushed') }}\n---\n")
+
+    async def no_answer(*_: object) -> int:
+        raise ConnectionRefusedError("no database")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("activities.occasion._count", no_answer)
+        with pytest.raises(Unanswered):
+            await house.send("push", "asks")
+
+    assert await house.send("push", "asks") == Receipt("sent")
 
 
 async def test_templates_see_the_profile_and_the_trigger_as_they_are_in_the_store(house: House) -> None:

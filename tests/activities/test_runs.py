@@ -80,11 +80,25 @@ async def test_a_run_is_closed_with_how_it_ended(house: House) -> None:
 
 
 async def test_a_run_is_closed_once(house: House) -> None:
-    late = await house.happen(Ordered.name)
     await close(house, "exited", "Left")
-    await close(house, "completed", "", late)
+    await close(house, "completed", "")
 
     assert (await the_run(house)).status == "exited"
+
+
+async def test_a_trigger_that_comes_while_the_run_closes_is_considered_again_too(house: House) -> None:
+    await close(house)
+    late = await house.happen(Ordered.name)
+    await close(house, "completed", "", late)
+
+    assert await reconsidered(house) == {late: "greeting"}
+
+
+async def test_a_trigger_that_began_a_run_already_is_not_considered_again(house: House) -> None:
+    began = (await the_run(house)).trigger_id
+    assert began is not None
+    await close(house, "completed", "", began)
+
     assert await reconsidered(house) == {}
 
 
