@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -177,9 +177,21 @@ async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
 
+@dataclass
+class Played:
+    """What has been on stage in this session: on which task queues, and the modules of the journeys."""
+
+    queues: list[tuple[Client, str]] = field(default_factory=list)
+    modules: set[str] = field(default_factory=set)
+
+
+PLAYED = Played()
+
+
 @contextmanager
 def only(definitions: Sequence[Definition[Any]]) -> Iterator[None]:
     """Let these be the only journeys there are."""
+    PLAYED.modules.update(each.function.__module__ for each in definitions)
     before = dict(JOURNEYS)
     JOURNEYS.clear()
     JOURNEYS.update({(each.name, each.version): each for each in definitions})
@@ -209,6 +221,7 @@ async def stage(
         _env_file=None,
         **settings,
     )
+    PLAYED.queues.append((temporal, chosen.task_queue))
     await asyncio.to_thread(migrate, database_url)
     store = Store(database_url)
     app = create_app(chosen, store, temporal)

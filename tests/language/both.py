@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -219,6 +219,27 @@ async def told(stage: Stage, user: str, at: datetime = START) -> list[Ran]:
         )
         for run in await stage.runs(user)
     ]
+
+
+def assert_same_story(virtual: Sequence[Ran], real: Sequence[Ran]) -> None:
+    """The same runs, with the same messages (by template) in the same order and the same ends, all to the minute."""
+    ours, theirs = _in_order(virtual), _in_order(real)
+    assert [_timeless(run) for run in theirs] == [_timeless(run) for run in ours]
+    moments = zip(_moments(ours), _moments(theirs), strict=True)
+    assert [(there, here) for here, there in moments if abs(there - here) > MINUTE] == []
+
+
+def _in_order(story: Sequence[Ran]) -> list[Ran]:
+    return sorted(story, key=lambda run: (run.started, run.journey))
+
+
+def _timeless(run: Ran) -> Ran:
+    said = [replace(each, after=timedelta(0), text="") for each in run.said]
+    return replace(run, started=timedelta(0), ended=run.ended and timedelta(0), said=said)
+
+
+def _moments(story: Sequence[Ran]) -> list[timedelta]:
+    return [at for run in story for at in (run.started, run.ended or run.started, *(each.after for each in run.said))]
 
 
 def _words(item: MailboxItem) -> str:

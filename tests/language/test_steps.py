@@ -83,10 +83,17 @@ async def test_loops_and_branches_on_what_was_seen_are_retold_as_they_went(play:
 async def test_the_house_that_continues_does_so_after_every_step(house_that_continues: Stage) -> None:
     house = house_that_continues
     user = await house.somebody()
-    with only([repeats_itself]):
+    with only([says_three_things]):
         await house.track(user, Entered())
         run = await house.over(user)
-    await eventually(lambda: _has_continued(house, run.workflow_id, 4))
+    await eventually(lambda: _has_continued(house, run.workflow_id, 3))
+    assert (await told(house, user))[0].texts == ["one", "two", "three"]
+
+
+@journey()
+async def says_three_things(j: Journey, entered: Entered) -> None:
+    for thing in ("one", "two", "three"):
+        await j.send(say(thing))
 
 
 async def _has_continued(house: Stage, workflow_id: str, times: int) -> bool:
