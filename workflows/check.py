@@ -49,6 +49,8 @@ def _of_file(file: Path) -> list[Finding]:
         source = parsed(str(file), file.read_text(encoding="utf-8"))
     except SyntaxError as error:
         return [Finding(str(file), error.lineno or 1, "syntax", f"this is not Python: {error.msg}", "correct it")]
+    except ValueError as error:  # not UTF-8, or with null bytes
+        return [Finding(str(file), 1, "syntax", f"this is not Python: {error}", "save it as UTF-8 text")]
     found = _by_rules(source)
     return sorted(found.union(*(_undrawable(code, {}, found) for code in source.journeys)))
 

@@ -24,7 +24,16 @@ ALLOWED = (
 CLOCKS = ("datetime.datetime.now", "datetime.datetime.utcnow", "datetime.datetime.today", "datetime.date.today", "time.")
 CHANCE = ("random.", "secrets.", "uuid.", "os.urandom")
 DOORS = ("open", "print", "input", "eval", "exec", "compile", "breakpoint", "__import__")
-TOO_BROAD = ("BaseException", "Exception", "RuntimeError", "Exited", "StepMismatch")
+EXIT = "the run's own exit"
+MISMATCH = "the word that the journey's shape has changed"
+TOO_BROAD = {
+    "": EXIT,
+    "BaseException": EXIT,
+    "Exited": EXIT,
+    "Exception": MISMATCH,
+    "RuntimeError": MISMATCH,
+    "StepMismatch": MISMATCH,
+}
 CHANGES = ("append", "add", "update", "extend", "insert", "setdefault", "pop", "popitem", "remove", "discard", "clear", "sort")
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -100,11 +109,11 @@ def swallowed_exit(source: Source) -> Iterator[Complaint]:
     for code, node in _journey_nodes(source):
         if isinstance(node, ast.Try) and code.has_verb(*node.body):
             for handler in node.handlers:
-                if _is_too_broad(handler.type):
+                if caught := _caught(handler.type):
                     yield (
                         handler,
-                        "this `except` would catch the run's own exit",
-                        "take the verbs out of the try, or name what you expect",
+                        f"this `except` would catch {caught}",
+                        "take the verbs out of the try: they raise nothing to catch",
                     )
 
 
@@ -238,9 +247,11 @@ def _mentions(source: Source, annotation: ast.expr, origin: str) -> bool:
     return any(source.origin(node) == origin for node in ast.walk(annotation))
 
 
-def _is_too_broad(caught: ast.expr | None) -> bool:
-    names = caught.elts if isinstance(caught, ast.Tuple) else [caught]
-    return any(name is None or ast.unparse(name).rpartition(".")[2] in TOO_BROAD for name in names)
+def _caught(caught: ast.expr | None) -> str:
+    """Say what an `except` around a verb would catch that is not the journey's to catch; '' if nothing."""
+    kinds = caught.elts if isinstance(caught, ast.Tuple) else [caught]
+    names = [ast.unparse(kind).rpartition(".")[2] if kind else "" for kind in kinds]
+    return next((TOO_BROAD[name] for name in names if name in TOO_BROAD), "")
 
 
 def _changed(node: ast.AST) -> str:

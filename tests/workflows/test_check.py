@@ -140,6 +140,13 @@ def test_a_finding_names_the_place_the_reason_and_the_remedy(tmp_path: Path) -> 
     )
 
 
+@pytest.mark.parametrize("content", [b"name = '\xff'", b"a = 1\0"])
+def test_a_file_that_is_no_text_is_refused(content: bytes, tmp_path: Path) -> None:
+    place = tmp_path / "onboarding.py"
+    place.write_bytes(content)
+    assert [(finding.rule, finding.line) for finding in findings(place)] == [("syntax", 1)]
+
+
 def test_a_folder_is_looked_through_in_order(tmp_path: Path) -> None:
     (tmp_path / "b.py").write_text("import os\nprint(os)\n")
     (tmp_path / "a").mkdir()
