@@ -22,6 +22,34 @@ def told(picture: Graph) -> list[str]:
     ]
 
 
+MERMAID = """flowchart TD
+  n0(["signed_up or invited"])
+  n1(["Plan Upgraded"])
+  n2(["project_created"])
+  n3["send email welcome"]
+  n4{{"wait for project_created, 3 days"}}
+  n5["send email tips"]
+  n6(("end"))
+  n7("until 09:00")
+  n8[/"split nudge-copy"/]
+  n9["send push nudge"]
+  n10["send push nudge_social"]
+  n11(("end"))
+  n0 -.->|"exits at any time on"| n1
+  n0 -.->|"goal"| n2
+  n0 --> n3
+  n3 --> n4
+  n4 -->|"happened"| n5
+  n5 --> n6
+  n4 -->|"not in time"| n7
+  n7 --> n8
+  n8 -->|"plain"| n9
+  n8 -->|"social"| n10
+  n9 --> n11
+  n10 --> n11
+"""
+
+
 def test_the_journey_of_the_design_page(tmp_path: Path) -> None:
     lines = """
 await j.send(Email("welcome"))
@@ -49,34 +77,7 @@ await j.send(nudge)
         "send push nudge -> end",
         "send push nudge_social -> end",
     ]
-    assert picture.mermaid() == (
-        """flowchart TD
-  n0(["signed_up or invited"])
-  n1(["Plan Upgraded"])
-  n2(["project_created"])
-  n3["send email welcome"]
-  n4{{"wait for project_created, 3 days"}}
-  n5["send email tips"]
-  n6(("end"))
-  n7("until 09:00")
-  n8[/"split nudge-copy"/]
-  n9["send push nudge"]
-  n10["send push nudge_social"]
-  n11(("end"))
-  n0 -.->|"exits at any time on"| n1
-  n0 -.->|"goal"| n2
-  n0 --> n3
-  n3 --> n4
-  n4 -->|"happened"| n5
-  n5 --> n6
-  n4 -->|"not in time"| n7
-  n7 --> n8
-  n8 -->|"plain"| n9
-  n8 -->|"social"| n10
-  n9 --> n11
-  n10 --> n11
-"""
-    )
+    assert picture.mermaid() == MERMAID
 
 
 def test_a_node_knows_the_line_it_is_written_in(tmp_path: Path) -> None:
