@@ -18,8 +18,6 @@ LAST = "test_replay.py"
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "real: plays on the real Temporal server; `-m 'not real'` leaves it out")
-    # The SDK makes a run's coroutine before the run is initialised, and drops it where that fails: a parked run's does.
-    config.addinivalue_line("filterwarnings", "ignore:coroutine '_WorkflowInstanceImpl:RuntimeWarning")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -40,7 +40,7 @@ async def test_every_step_of_every_shipped_journey_can_be_continued_from(shipped
 
 
 def telling() -> Mapping[str, Life]:
-    """Choose short lives of the demo's excerpt that between them take every step, with every kind of outcome, that any life takes."""
+    """Choose short lives of the demo's excerpt that take every step, with every kind of outcome, that any life in it takes."""
     people = lives()
     taken = {user: _taken(live(SHIPPED, life.happenings, life.person)) for user, life in people.items()}
     missing, chosen = set[object]().union(*taken.values()), dict[str, Life]()

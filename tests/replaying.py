@@ -1,0 +1,51 @@
+"""Replay a folder of histories with the code as it is: `python -m tests.replaying FOLDER`.
+
+The folder names the modules of the journeys. Prints one line for each that does not replay, and exits with 1 if there is any.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import sys
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
+
+from workflows.temporal import JourneyWorkflow, runner
+
+MODULES = "modules.txt"
+
+
+async def failures(histories: Sequence[WorkflowHistory], *, sandbox: bool) -> list[str]:
+    """Replay them, and say which do not, and why."""
+    replayer = Replayer(
+        workflows=[JourneyWorkflow], workflow_runner=runner(sandbox=sandbox), data_converter=pydantic_data_converter
+    )
+    found = []
+    async with replayer.workflow_replay_iterator(_each(histories)) as results:
+        async for result in results:
+            if result.replay_failure is not None:
+                found.append(f"{result.history.workflow_id} ({'sandboxed' if sandbox else 'plain'}): {result.replay_failure}")
+    return found
+
+
+async def _each(histories: Sequence[WorkflowHistory]) -> AsyncIterator[WorkflowHistory]:
+    for history in histories:
+        yield history
+
+
+def main(folder: Path) -> int:
+    for module in (folder / MODULES).read_text().split():
+        importlib.import_module(module)
+    histories = [WorkflowHistory.from_json(file.stem, file.read_text()) for file in sorted(folder.glob("*.json"))]
+    found = [line for sandbox in (False, True) for line in asyncio.run(failures(histories, sandbox=sandbox))]
+    print("\n".join(found))
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
