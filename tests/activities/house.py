@@ -125,11 +125,17 @@ class House:
         await self.add(run)
         return run.id
 
-    async def happen(
-        self, name: str, *, kind: str = "track", run_id: str | None = None, status: str = "routed", **data: Any
-    ) -> int:
+    async def happen(self, name: str, **event: Any) -> int:
         """Accept an event of hers."""
-        event = AcceptedEvent(
+        row = self.event(name, **event)
+        await self.add(row)
+        assert row.id is not None
+        return row.id
+
+    def event(
+        self, name: str, *, kind: str = "track", run_id: str | None = None, status: str = "routed", **data: Any
+    ) -> AcceptedEvent:
+        return AcceptedEvent(
             person_id=self.person_id,
             message_id=uuid4().hex,
             kind=kind,
@@ -140,9 +146,6 @@ class House:
             run_id=run_id,
             status=status,
         )
-        await self.add(event)
-        assert event.id is not None
-        return event.id
 
     async def say(self, topic: str, *, granted: bool, channel: str = "*") -> None:
         await self.add(Consent(person_id=self.person_id, topic=topic, channel=channel, granted=granted, at=NOON))

@@ -7,9 +7,12 @@ import logging
 from datetime import timedelta
 
 import pytest
+from temporalio.api.failure.v1 import Failure
+from temporalio.converter import DataConverter, DefaultFailureConverter
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.transport import Ambiguous, Throttled, Undeliverable
+from store.session import lock
 from store.tables import Run
 from tests.activities.house import NOON, House, Left, Provider, write_template
 from workflows.run import Receipt
@@ -256,8 +259,10 @@ async def test_no_address_enters_the_runs_history(house: House) -> None:
     house.live(email=Provider(ConnectionError("ada@example.org: try later")))
     with pytest.raises(ApplicationError) as outage:
         await house.send()
-    assert "ada@" not in str(outage.value)
-    assert outage.value.__cause__ is None
+    failure = Failure()
+    DefaultFailureConverter().to_failure(outage.value, DataConverter.default.payload_converter, failure)
+    assert "try later" in str(failure)
+    assert "ada@" not in str(failure)
 
     write_template(house.folder, "email/note.mjml", "subject: {{ user.traits.name | date }}\n---\n<mjml/>")
     assert "Lovelace" not in (await house.send(step="send:2")).reason
@@ -302,6 +307,19 @@ async def test_the_ledger_says_what_was_meant_for_whom(house: House) -> None:
         "topic": "news",
         "at": NOON,
     }
+
+
+async def test_a_send_waits_for_an_exit_that_is_being_accepted(house: House) -> None:
+    await asyncio.gather(house.send(step="warm"), house.send(step="up"))  # what is slow the first time
+    async with house.store.write() as session:
+        await lock(session, [house.person_id])
+        session.add(house.event(Left.name))
+        await session.flush()
+        sending = asyncio.create_task(house.send())
+        await asyncio.wait({sending}, timeout=1)
+        assert not sending.done()
+
+    assert await sending == Receipt("exited", Left.name)
 
 
 async def test_the_exit_and_the_send_take_turns(house: House) -> None:
