@@ -58,10 +58,13 @@ def demo(port: Port = 8000, ui_port: UiPort = 8233, leave: Annotated[bool, typer
 def api(host: str = "127.0.0.1", port: Port = 8000) -> None:
     """Serve the HTTP API."""
     import uvicorn
+
     from api.app import create_app
 
     _log_plainly()
-    uvicorn.run(create_app(Settings()), host=host, port=port, log_level="warning")
+    settings = Settings()
+    load(settings.journeys)
+    uvicorn.run(create_app(settings), host=host, port=port, log_level="warning")
 
 
 @app.command()

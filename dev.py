@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from engine.server import serve
-from store.migrate import migrate
 
 from engine.errors import EngineError
 from engine.process import last_words, require_free, running
+from engine.server import serve
 from settings import Settings
+from store.migrate import migrate
 
 READY_SECONDS = 60.0
 
@@ -61,7 +61,7 @@ async def house(options: Options, report: Callable[[str], None]) -> AsyncIterato
                 "SOJOURN_JOURNEYS": str(options.journeys.resolve()),
                 "SOJOURN_LIVE": "true" if options.live else "false",
             }
-            settings = _settings(environment)
+            settings = _settings(environment, before=dict(os.environ))
             report("bringing up the API and the worker")
             await asyncio.to_thread(migrate, settings.database_url)
             with ExitStack() as processes:
@@ -74,10 +74,14 @@ async def house(options: Options, report: Callable[[str], None]) -> AsyncIterato
                 yield up
 
 
-def _settings(environment: dict[str, str]) -> Settings:
+def _settings(environment: dict[str, str], before: dict[str, str]) -> Settings:
     """Read the settings as the processes that we start will read them."""
     os.environ.update(environment)
-    return Settings()
+    try:
+        return Settings()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _commands(port: int) -> list[tuple[str, list[str]]]:

@@ -45,13 +45,21 @@ async def enrol(
         journey=definition.name,
         version=definition.version,
         key=key,
-        workflow_id="/".join(part for part in (definition.name, person.user_id, key) if part),
+        workflow_id=workflow_id(definition.name, person.user_id, key),
         trigger=trigger,
         started_at=begins,
         requested_at=datetime.now(UTC),
     )
     session.add(run)
     return run
+
+
+def workflow_id(journey: str, user_id: str, key: str) -> str:
+    """Return the id of a run's workflow, `onboarding/user-42` or `reminder/user-42/appointment-7`: one for each that is open.
+
+    A slash within a part is written %2F, so that no two people, or keys, share an id.
+    """
+    return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in (journey, user_id, key) if part)
 
 
 def new_run_id() -> str:

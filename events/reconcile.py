@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
 from temporalio.client import Client
@@ -39,7 +40,7 @@ async def reconcile_for_ever(store: Store, client: Client, task_queue: str) -> N
     while True:
         try:
             await reconcile(store, client, task_queue)
-        except (RPCError, OSError) as error:
+        except (RPCError, OSError, SQLAlchemyError) as error:
             log.warning("reconciling waits, for Temporal or the store does not answer: %s", error)
         await asyncio.sleep(EVERY.total_seconds())
 
@@ -50,11 +51,19 @@ async def reconcile(store: Store, client: Client, task_queue: str) -> int:
     settled = datetime.now(UTC) - SETTLING
     async with store.read() as session:
         running = select(Run).where(col(Run.ended_at).is_(None), Run.status == "running", Run.requested_at < settled)
-        unlisted = [run for run in (await session.exec(running)).all() if run.id not in listed]
-        known = (await session.exec(select(Run).where(col(Run.ended_at).is_not(None), col(Run.id).in_(listed)))).all()
-    for run in (*unlisted, *known):
+        rows = (await session.exec(running)).all()
+        ended: list[Run] = []
+        for some in _chunks(sorted(listed - {run.id for run in rows})):
+            ended += (await session.exec(select(Run).where(col(Run.ended_at).is_not(None), col(Run.id).in_(some)))).all()
+    wrong = [*(run for run in rows if run.id not in listed), *ended]
+    for run in wrong:
         await put_right(store, client, run)
-    return len(unlisted) + len(known)
+    return len(wrong)
+
+
+def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Split what a database takes only so much of in one statement."""
+    return (ids[first : first + PAGE] for first in range(0, len(ids), PAGE))
 
 
 async def put_right(store: Store, client: Client, run: Run) -> None:

@@ -12,9 +12,12 @@ from sqlalchemy import Connection, event, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from store import sqlite
 from store.tables import Moment, Person
 
 BUSY_SECONDS = 30
+LOOK_SECONDS = 0.004
+AT_LATEST_SECONDS = 0.2  # two commits within one tick of the file system's clock may look like one
 
 
 class Store:
@@ -45,6 +48,24 @@ class Store:
         async with AsyncSession(self.engine, expire_on_commit=False) as session:
             yield session
 
+    def written(self) -> object:
+        """Return what is another once anybody has committed; on PostgreSQL nothing tells, and it never is."""
+        database = self.engine.url.database
+        return sqlite.written(database) if self.is_sqlite and database else None
+
+    async def written_since(self, before: object, seconds: float) -> None:
+        """Return soon after something has been committed since `written` returned `before`; at the latest after a while.
+
+        Where nothing tells, that is after so many seconds.
+        """
+        if before is None:
+            await asyncio.sleep(seconds)
+            return
+        for _ in range(int(AT_LATEST_SECONDS / LOOK_SECONDS)):
+            if self.written() != before:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+
     async def close(self) -> None:
         await self.engine.dispose()
 
@@ -73,7 +94,8 @@ async def database_now(session: AsyncSession) -> datetime:
 def _engine(url: str, pool_size: int) -> AsyncEngine:
     if not url.startswith("sqlite"):
         return create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
-    engine = create_async_engine(url, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None}, pool_size=pool_size)
+    how = {"timeout": BUSY_SECONDS, "isolation_level": None, "async_creator_fn": sqlite.connect}
+    engine = create_async_engine(url, connect_args=how, pool_size=pool_size)
     event.listen(engine.sync_engine, "connect", _prepare)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
