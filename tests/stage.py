@@ -141,7 +141,8 @@ class Stage:
 
     async def diary(self, run: Run) -> str:
         """Return what the Temporal UI shows as the run's current details."""
-        metadata = await self.workflow(run).query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+        query = "__temporal_workflow_metadata"
+        metadata: WorkflowMetadata = await self.workflow(run).query(query, result_type=WorkflowMetadata)
         return metadata.current_details
 
     async def started(self, user: str, count: int = 1) -> Run:

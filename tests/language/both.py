@@ -57,6 +57,10 @@ class Ran:
         return [each.text or each.template for each in self.said if each.status == "sent"]
 
 
+Story = Sequence[tuple[timedelta, Happening]]
+"""What happens to a person, by the time since the scenario's start, in order."""
+
+
 class Play(Protocol):
     """Play a scenario: what happens, by time since the start, to a person in that zone.
 
@@ -66,7 +70,7 @@ class Play(Protocol):
     async def __call__(
         self,
         journeys: Sequence[Definition[Any]],
-        happenings: Sequence[tuple[timedelta, Happening]],
+        happenings: Story,
         *,
         user: str | None = None,
         zone: str = "UTC",
@@ -81,7 +85,7 @@ class Play(Protocol):
 
 async def virtual(
     journeys: Sequence[Definition[Any]],
-    happenings: Sequence[tuple[timedelta, Happening]],
+    happenings: Story,
     *,
     user: str | None = None,
     zone: str = "UTC",
@@ -131,7 +135,7 @@ async def virtual(
 async def real(
     stage: Stage,
     journeys: Sequence[Definition[Any]],
-    happenings: Sequence[tuple[timedelta, Happening]],
+    happenings: Story,
     *,
     user: str | None = None,
     zone: str = "UTC",
@@ -186,8 +190,8 @@ def _call(user: str, at: datetime, happening: Happening) -> Call:
             order = {"actor": actor, "reason": reason, "step": step}
             return Call(at, f"/v1/runs/{{run_id}}/{action}", order, refusable=True)
         case OptOut(topic, channel):
-            body = {"topic": topic, "channel": channel, "granted": False, "source": "test"}
-            return Call(at, f"/v1/users/{user}/consent", body, method="PUT")
+            consent = {"topic": topic, "channel": channel, "granted": False, "source": "test"}
+            return Call(at, f"/v1/users/{user}/consent", consent, method="PUT")
 
 
 async def _assign(stage: Stage, user: str, variants: Mapping[str, str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.language.both import Play, end_open_runs, told
+from tests.language.both import Play, Story, end_open_runs, told
 from tests.language.words import NOW, Entered, Left, Replied, Tapped, by, days, hours, moment, say
 from tests.stage import Stage, only
 from workflows.definition import journey
@@ -40,13 +40,13 @@ async def test_clocks_run_on_while_paused(play: Play) -> None:
 
 
 async def test_an_event_that_comes_during_a_pause_acts_on_resume(play: Play) -> None:
-    happenings = [(hours(10), PAUSE), (hours(20), Tapped(button="paused")), (days(1), RESUME)]
+    happenings: Story = [(hours(10), PAUSE), (hours(20), Tapped(button="paused")), (days(1), RESUME)]
     [run] = await play([waits_and_says], [(NOW, Entered()), *happenings])
     assert run.texts[0] == "paused Tue 12:00"
 
 
 async def test_an_event_that_comes_during_a_pause_wins_over_the_deadline_that_passed_in_it(play: Play) -> None:
-    happenings = [(days(1), PAUSE), (days(1.5), Tapped(button="paused")), (days(3), RESUME)]
+    happenings: Story = [(days(1), PAUSE), (days(1.5), Tapped(button="paused")), (days(3), RESUME)]
     [run] = await play([waits_and_says], [(NOW, Entered()), *happenings])
     assert run.texts[0] == "paused Thu 12:00"
 
@@ -79,13 +79,13 @@ async def texts_at_night_and_ends(j: Journey, entered: Entered) -> None:
 
 
 async def test_a_deferred_message_of_a_paused_run_waits_for_its_resumption(play: Play) -> None:
-    happenings = [(hours(1), PAUSE), (hours(10), RESUME)]
+    happenings: Story = [(hours(1), PAUSE), (hours(10), RESUME)]
     [run] = await play([texts_at_night_and_ends], [(NOW, Entered()), *happenings], at=NIGHT)
     assert run.texts == ["text", "sent:  Tue 09:00"]
 
 
 async def test_a_deferred_message_that_expires_in_a_pause_is_not_sent(play: Play) -> None:
-    happenings = [(hours(1), PAUSE), (days(3), RESUME)]
+    happenings: Story = [(hours(1), PAUSE), (days(3), RESUME)]
     [run] = await play([texts_at_night_and_ends], [(NOW, Entered()), *happenings], at=NIGHT)
     assert run.said[0].reason == "expired"
 
@@ -106,7 +106,7 @@ async def test_skip_drops_a_deferred_message(play: Play) -> None:
 
 
 async def test_a_skip_of_a_step_that_the_run_has_left_changes_nothing(play: Play) -> None:
-    happenings = [(hours(1), Tapped(button="a")), (hours(2), skip("wait:tapped"))]
+    happenings: Story = [(hours(1), Tapped(button="a")), (hours(2), skip("wait:tapped"))]
     [run] = await play([waits_and_says], [(NOW, Entered()), *happenings])
     assert run.texts == ["a Mon 13:00", "Tue 13:00"]
 
@@ -117,7 +117,7 @@ async def test_a_skip_of_a_step_that_the_run_has_not_come_to_changes_nothing(pla
 
 
 async def test_a_skip_while_paused_acts_on_resume(play: Play) -> None:
-    happenings = [(hours(1), PAUSE), (hours(2), skip("wait:tapped")), (hours(3), RESUME)]
+    happenings: Story = [(hours(1), PAUSE), (hours(2), skip("wait:tapped")), (hours(3), RESUME)]
     [run] = await play([waits_and_says], [(NOW, Entered()), *happenings])
     assert run.texts[0] == "None Mon 15:00"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.language.both import Play, end_open_runs, told
+from tests.language.both import Play, Story, end_open_runs, told
 from tests.language.words import NOW, Booked, Called, Entered, Left, Moved, Tapped, by, days, hours, minutes, say
 from tests.stage import Stage, only
 from workflows.definition import ALWAYS, after, journey
@@ -66,7 +66,7 @@ async def either_way(j: Journey, start: Entered | Tapped) -> None:
 
 
 async def test_a_union_of_events_starts_one_journey(play: Play) -> None:
-    happenings = [(NOW, Tapped()), (hours(1), Entered()), (days(2), Entered())]
+    happenings: Story = [(NOW, Tapped()), (hours(1), Entered()), (days(2), Entered())]
     runs = await play([either_way], happenings)
     assert [run.texts for run in runs] == [["Tapped"], ["Entered"]]
 
@@ -93,19 +93,19 @@ async def test_each_value_of_the_key_has_a_run_of_its_own(play: Play) -> None:
 
 
 async def test_an_event_that_has_the_key_reaches_only_the_run_of_its_value(play: Play) -> None:
-    happenings = [(NOW, Booked(booking="one")), (hours(1), Booked(booking="two")), (hours(2), Moved(booking="two"))]
+    happenings: Story = [(NOW, Booked(booking="one")), (hours(1), Booked(booking="two")), (hours(2), Moved(booking="two"))]
     runs = await play([prepares_a_booking], happenings)
     assert [run.texts for run in runs] == [["one done"], ["two moved", "two done"]]
 
 
 async def test_an_event_without_the_key_reaches_all_of_them(play: Play) -> None:
-    happenings = [(NOW, Booked(booking="one")), (hours(1), Booked(booking="two")), (hours(2), Called())]
+    happenings: Story = [(NOW, Booked(booking="one")), (hours(1), Booked(booking="two")), (hours(2), Called())]
     runs = await play([prepares_a_booking], happenings)
     assert [run.texts for run in runs] == [["one called", "one done"], ["two called", "two done"]]
 
 
 async def test_an_exit_without_the_key_ends_all_of_them(play: Play) -> None:
-    happenings = [(NOW, Booked(booking="one")), (hours(1), Booked(booking="two")), (hours(2), Left())]
+    happenings: Story = [(NOW, Booked(booking="one")), (hours(1), Booked(booking="two")), (hours(2), Left())]
     runs = await play([prepares_a_booking], happenings)
     assert [(run.status, run.ended) for run in runs] == [("exited", hours(2))] * 2
 
@@ -128,27 +128,27 @@ async def hears_its_trigger(j: Journey, entered: Entered) -> None:
 
 
 async def test_a_trigger_that_the_run_has_seen_starts_no_other(play: Play) -> None:
-    happenings = [(NOW, Entered(via="a")), (hours(1), Entered(via="b")), (hours(2), Tapped())]
+    happenings: Story = [(NOW, Entered(via="a")), (hours(1), Entered(via="b")), (hours(2), Tapped())]
     runs = await play([hears_its_trigger], happenings)
     assert [run.texts for run in runs] == [["['a', 'b']"]]
 
 
 async def test_a_trigger_that_came_too_late_for_the_run_to_see_is_considered_again(play: Play) -> None:
-    happenings = [(NOW, Entered(via="a")), (hours(1), Entered(via="b")), (hours(1), Entered(via="c")), (hours(2), OUT)]
+    happenings: Story = [(NOW, Entered(via="a")), (hours(1), Entered(via="b")), (hours(1), Entered(via="c")), (hours(2), OUT)]
     runs = await play([hears_its_trigger], [*happenings, (hours(3), Tapped())])
     assert [(run.status, run.texts) for run in runs] == [("exited", []), ("completed", ["['b', 'c']"])]
     assert (runs[1].started, runs[1].ended) == (hours(2), hours(3))
 
 
 async def test_what_the_run_before_it_had_in_its_place_reaches_the_run_that_begins_again(play: Play) -> None:
-    happenings = [(hours(1), Entered(via="b")), (hours(1.5), PAUSE), (hours(1.7), Tapped()), (hours(2), OUT)]
+    happenings: Story = [(hours(1), Entered(via="b")), (hours(1.5), PAUSE), (hours(1.7), Tapped()), (hours(2), OUT)]
     runs = await play([hears_its_trigger], [(NOW, Entered(via="a")), *happenings])
     assert [(run.status, run.texts) for run in runs] == [("exited", []), ("completed", ["['b']"])]
     assert (runs[1].started, runs[1].ended) == (hours(2), hours(2))
 
 
 async def test_who_has_left_since_does_not_begin_again(play: Play) -> None:
-    happenings = [(NOW, Entered(via="a")), (hours(1), Entered(via="b")), (hours(2), Left())]
+    happenings: Story = [(NOW, Entered(via="a")), (hours(1), Entered(via="b")), (hours(2), Left())]
     runs = await play([greets_and_hears_its_trigger], happenings)
     assert [(run.status, run.texts) for run in runs] == [("exited", ["a"]), ("exited", [])]
 
@@ -166,7 +166,7 @@ async def hears_its_trigger_once(j: Journey, entered: Entered) -> None:
 
 
 async def test_what_is_considered_again_is_bound_by_the_same_terms(play: Play) -> None:
-    happenings = [(NOW, Entered(via="a")), (hours(1), Entered(via="b")), (hours(2), Left())]
+    happenings: Story = [(NOW, Entered(via="a")), (hours(1), Entered(via="b")), (hours(2), Left())]
     assert len(await play([hears_its_trigger_once], happenings)) == 1
 
 

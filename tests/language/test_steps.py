@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import time
+from datetime import datetime, time
 
-from tests.language.both import Play, told
-from tests.language.words import NOW, Entered, Replied, Tapped, days, hours, say
+import pytest
+
+from tests.language.both import Play, Story, told
+from tests.language.words import NOW, Entered, Replied, Tapped, days, hours, moment, say
 from tests.stage import Stage, at_work, eventually, only
 from workflows.definition import ALWAYS, journey
-from workflows.journey import Journey
+from workflows.journey import Journey, Sending
 from workflows.messages import Push
-from workflows.simulate import Identify
+from workflows.run import Memory, Open, Receipt, StepMismatch, User
+from workflows.simulate import START, Identify
 
 # Rule 12: every verb call has a stable key.
 
@@ -44,7 +48,7 @@ async def remembers(j: Journey, entered: Entered) -> None:
 
 
 async def test_now_seen_and_traits_answer_as_of_the_last_step_however_often_it_is_retold(play: Play) -> None:
-    happenings = [
+    happenings: Story = [
         (hours(1), Tapped()),
         (hours(2), Identify({"plan": "free"})),
         (days(1.2), Tapped()),
@@ -69,7 +73,7 @@ async def branches(j: Journey, entered: Entered) -> None:
 
 
 async def test_loops_and_branches_on_what_was_seen_are_retold_as_they_went(play: Play) -> None:
-    tapping = [
+    tapping: Story = [
         (days(1.2), Tapped(button="a", price=20)),
         (days(1.4), Tapped(button="b", price=1)),
         (days(2.5), Tapped(button="c", price=6)),
@@ -99,6 +103,64 @@ async def says_three_things(j: Journey, entered: Entered) -> None:
 async def _has_continued(house: Stage, workflow_id: str, times: int) -> bool:
     query = f"WorkflowId = '{workflow_id}' AND ExecutionStatus = 'ContinuedAsNew'"
     return len([each async for each in house.temporal.list_workflows(query)]) == times
+
+
+# A run whose history grows long continues as new in the middle of a wait.
+
+
+@journey()
+async def waits_long(j: Journey, entered: Entered) -> None:
+    tapped = await j.wait_for(Tapped, within=days(3), where=lambda each: each.price > 5)
+    await j.send(say(f"{tapped} {len(j.seen(Tapped))}"))
+
+
+async def test_an_open_wait_goes_on_with_its_old_deadline_and_all_it_had(empty_house: Stage) -> None:
+    house = empty_house
+    user = await house.somebody()
+    with only([waits_long]):
+        async with at_work(house):
+            await house.track(user, Entered())
+            run = await house.started(user)
+            await house.track(user, Tapped(price=1))
+            await house.settled(user)
+            await house.forward(run, days(1))
+        for _ in range(5):  # past the 4 MB from which the server suggests to continue as new
+            await house.workflow(run).signal("a long story", "x" * 1_000_000)
+        async with at_work(house):
+            await eventually(lambda: _has_continued(house, run.workflow_id, 1))
+            await house.forward(run, days(1.9))
+            await house.settled(user)
+            assert (await house.run(user)).ended_at is None
+            await house.forward(run, days(0.2))
+            await house.over(user)
+    [story] = await told(house, user)
+    assert (story.texts, story.status) == (["None 1"], "completed")
+
+
+async def test_a_continued_run_that_comes_to_another_step_than_its_open_one_says_so() -> None:
+    memory = Memory(open=Open("wait:tapped", moment("2025-01-09T12:00")))
+    journey = Journey(Nowhere(), shaped, User("ada"), Entered(), START, memory)
+    with pytest.raises(StepMismatch, match=r"was at step 'wait:tapped', and its code now comes to 'wait:replied'"):
+        await reshaped(journey, Entered())
+
+
+class Nowhere:
+    """A runtime that never gets as far as being asked for anything but the time."""
+
+    def now(self) -> datetime:
+        return START
+
+    async def wait(self, ready: Callable[[], bool], deadline: datetime | None, summary: Callable[[], str]) -> bool:
+        raise NotImplementedError
+
+    async def deliver(self, sending: Sending) -> Receipt:
+        raise NotImplementedError
+
+    async def assign(self, experiment: str, weights: Mapping[str, int]) -> str:
+        raise NotImplementedError
+
+    def stepped(self) -> None:
+        raise NotImplementedError
 
 
 # Changing a journey while people are in it.

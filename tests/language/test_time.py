@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta
 from uuid import uuid4
 
-from tests.language.both import HOME, Play, end_open_runs
+from tests.language.both import HOME, Play, Story, end_open_runs
 from tests.language.refused import Refusal
 from tests.language.words import MINUTE, NOW, Entered, Replied, Tapped, days, hours, minutes, moment, say
 from tests.stage import Stage, only
@@ -158,7 +158,7 @@ async def waits_three_days(j: Journey, entered: Entered) -> None:
 
 
 async def test_a_deadline_is_a_moment_that_nothing_moves(play: Play) -> None:
-    tapping = [(days(1), Tapped(price=1)), (days(2), Identify(zone="Pacific/Auckland")), (days(2.9), Tapped(price=2))]
+    tapping: Story = [(days(1), Tapped(price=1)), (days(2), Identify(zone="Pacific/Auckland")), (days(2.9), Tapped(price=2))]
     [run] = await play([waits_three_days], [(NOW, Entered()), *tapping])
     assert run.ended == days(3)
 
