@@ -5,26 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 from sqlmodel import col, select
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
-from temporalio.client import Client, WorkflowQueryFailedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import Client
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
-from events.route import to_route
+from demo.standing import Runs, Stuck, Waiting
 from store.session import Store
-from store.tables import AcceptedEvent, Person, Run
-from workflows.wire import Standing
+from store.tables import Person, Run
 
 CLOCK_HEADER = "X-Sojourn-Clock"
-LOOK_AGAIN_SECONDS = 0.005
-PATIENCE_SECONDS = 60.0
 CLOSE_CALL = timedelta(seconds=2)  # clocks go on while a call is made: it must reach its runs before a deadline that follows
+AFTERMATH = timedelta(seconds=1)  # a clock brought this far beyond a deadline gets there when its run has acted
 
 
 @dataclass(frozen=True)
@@ -41,27 +36,14 @@ class Call:
     refusable: bool = False
 
 
-@dataclass(frozen=True)
-class Waiting:
-    """A run that waits: up to when, and what its clock is ahead of the server's."""
-
-    run: Run
-    due: datetime | None
-    offset: timedelta
-
-
-class Stuck(RuntimeError):
-    """A played life cannot go on: a call was refused, or a run does not say where it stands."""
-
-
 class Player:
-    """Moves all of one person's runs together, to their earliest next deadline or event.
+    """Moves a person's runs to their earliest next deadline or event, each in its turn.
 
     `api` is a client of the HTTP API with the admin key; the store and Temporal are those that serve it.
     """
 
     def __init__(self, store: Store, temporal: Client, api: httpx.AsyncClient) -> None:
-        self.store, self.temporal, self.api = store, temporal, api
+        self.store, self.api = store, api
         self.skipper = TimeSkipper(temporal, config=TimeSkippingConfig(enabled=False))
 
     async def live(
@@ -75,120 +57,49 @@ class Player:
 
         Without `until`, to the end of the person's last run. `passed` is told of each moment that is over.
         """
+        runs = Runs(self.store, self.skipper, user_id)
         for call in calls:
-            await self._pass_until(user_id, call.at)
+            await pass_until(runs, call.at)
             await self._make(user_id, call)
-            await self.settle(user_id)
+            runs.stir()
             if passed is not None and (told := passed(call.at)) is not None:
                 await told
-        await self._pass_until(user_id, until)
+        await pass_until(runs, until)
+
+    async def settle(self, user_id: str) -> None:
+        """Return when all that was accepted has been routed, and every run of the person waits or is over."""
+        await Runs(self.store, self.skipper, user_id).settled()
 
     async def _make(self, user_id: str, call: Call) -> None:
         path = call.path
         if "{run_id}" in path:
-            path = path.format(run_id=(await self._last_run(user_id)).id)
+            path = path.format(run_id=(await self._last_run(user_id)))
         answer = await self.api.request(call.method, path, json=call.body, headers={CLOCK_HEADER: call.at.isoformat()})
         if answer.is_error and not (call.refusable and answer.status_code == 409):
             raise Stuck(f"{call.method} {path} was answered {answer.status_code}: {answer.text}")
 
-    async def _pass_until(self, user_id: str, end: datetime | None) -> None:
-        """Let every deadline before `end` pass, in order, and bring all clocks to `end`."""
-        while waiting := await self._waiting(user_id):
-            due = min((each.due for each in waiting if each.due), default=None)
-            target = _next_stop(due, end)
-            if target is None:
-                return
-            await asyncio.gather(*(self._forward(each, target) for each in waiting))
-            await self.settle(user_id)
-            if target != due:
-                return
-
-    async def _forward(self, waiting: Waiting, target: datetime) -> None:
-        """Bring one run's clock to `target`. A run that ended since it was asked has no clock any more."""
-        handle = self.temporal.get_workflow_handle(waiting.run.workflow_id)
-        try:
-            ahead = target - (await self.skipper.get_current_time(handle) + waiting.offset)
-            if ahead > timedelta(0):
-                await self.skipper.fast_forward(handle, ahead)
-        except RPCError as error:
-            if error.status != RPCStatusCode.NOT_FOUND:
-                raise
-
-    async def settle(self, user_id: str) -> None:
-        """Return when all that was accepted has been routed, and every run of the person waits or is over."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while not await self._at_rest(user_id):
-                await asyncio.sleep(LOOK_AGAIN_SECONDS)
-
-    async def _at_rest(self, user_id: str) -> bool:
-        """Ask twice whether all is routed: a run that ends may hand an event back."""
-        if not await self._routed(user_id):
-            return False
-        busy = await asyncio.gather(*(self._busy(run) for run in await self._open(user_id)))
-        return not any(busy) and await self._routed(user_id)
-
-    async def _waiting(self, user_id: str) -> list[Waiting]:
-        """Return where the person's open runs stand, as soon as all of them stand somewhere.
-
-        Between two steps is nowhere: a clock may be brought to a deadline before the run has heard of it.
-        """
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while True:
-                found = await asyncio.gather(*(self._standing(run) for run in await self._open(user_id)))
-                waiting = [each for each in found if each is not None]
-                if len(waiting) == len(found):
-                    return waiting
-                await asyncio.sleep(LOOK_AGAIN_SECONDS)
-                await self.settle(user_id)
-
-    async def _standing(self, run: Run) -> Waiting | None:
-        try:
-            standing: Standing | None = await self.temporal.get_workflow_handle(run.workflow_id).query(
-                "standing", result_type=Standing
-            )
-        except (RPCError, WorkflowQueryFailedError) as error:
-            raise Stuck(f"run {run.id} ({run.workflow_id}) does not say where it stands: {error}") from error
-        if standing is None:
-            return None
-        due = None if standing.paused else standing.retry_at or standing.deadline
-        return Waiting(run, due, timedelta(seconds=standing.offset))
-
-    async def _routed(self, user_id: str) -> bool:
+    async def _last_run(self, user_id: str) -> str:
         async with self.store.read() as session:
-            mine = select(AcceptedEvent.id).join(Person).where(Person.user_id == user_id, to_route)
-            return (await session.exec(mine.limit(1))).first() is None
-
-    async def _open(self, user_id: str) -> list[Run]:
-        async with self.store.read() as session:
-            mine = select(Run).join(Person).where(Person.user_id == user_id, col(Run.ended_at).is_(None))
-            return list((await session.exec(mine)).all())
-
-    async def _last_run(self, user_id: str) -> Run:
-        async with self.store.read() as session:
-            mine = select(Run).join(Person).where(Person.user_id == user_id).order_by(col(Run.id).desc())
+            mine = select(Run.id).join(Person).where(Person.user_id == user_id).order_by(col(Run.id).desc())
             return (await session.exec(mine.limit(1))).one()
 
-    async def _busy(self, run: Run) -> bool:
-        """Say whether the run has work in hand, or has ended without its row knowing it yet."""
-        execution = WorkflowExecution(workflow_id=run.workflow_id)
-        request = DescribeWorkflowExecutionRequest(namespace=self.temporal.namespace, execution=execution)
-        try:
-            found = await self.temporal.workflow_service.describe_workflow_execution(request)
-        except RPCError as error:
-            if error.status == RPCStatusCode.NOT_FOUND:
-                return False
-            raise
-        return found.HasField("pending_workflow_task") or any(_in_hand(each) for each in found.pending_activities)
+
+async def pass_until(runs: Runs, end: datetime | None) -> None:
+    """Let every deadline before `end` pass, in order, and bring all clocks to `end`; without `end`, let all pass."""
+    while waiting := await runs.waiting():
+        due = min((each.due for each in waiting if each.due), default=None)
+        if due is None or (end is not None and due >= end):
+            if end is not None:
+                await _bring_all(runs, waiting, end if due is None else min(end, due - CLOSE_CALL))
+            return
+        await asyncio.gather(*(runs.forward(each, _just_after(due, end)) for each in waiting if each.due == due))
 
 
-def _next_stop(due: datetime | None, end: datetime | None) -> datetime | None:
-    """Return where to bring the clocks next: to the deadline, if it comes before `end`; else to `end`, short of the deadline."""
-    if end is None or due is None:
-        return due or end
-    return due if due < end else min(end, due - CLOSE_CALL)
+async def _bring_all(runs: Runs, waiting: Sequence[Waiting], target: datetime) -> None:
+    """Bring every clock to `target`, before which none of them is due. The timers of a paused run go off on the way."""
+    await asyncio.gather(*(runs.forward(each, target) for each in waiting))
+    await runs.settled()
 
 
-def _in_hand(activity: Any) -> bool:
-    """An activity that waits for its next attempt is at rest: time has to pass first."""
-    backing_off = activity.attempt > 1 and activity.state == 1 and activity.scheduled_time.ToDatetime(UTC) > datetime.now(UTC)
-    return not backing_off
+def _just_after(due: datetime, end: datetime | None) -> datetime:
+    return due + AFTERMATH if end is None else min(due + AFTERMATH, end)
