@@ -106,6 +106,10 @@ class JourneyWorkflow:
         self.journey.pause(order)
         workflow.set_current_details(diary(self.journey))
 
+    @pause.validator
+    def _may_pause(self, order: Order) -> None:
+        _see_that_it_is_signed(order)
+
     @workflow.update
     def resume(self, order: Order) -> None:
         self.journey.resume()
@@ -113,6 +117,7 @@ class JourneyWorkflow:
 
     @resume.validator
     def _is_paused(self, order: Order) -> None:
+        _see_that_it_is_signed(order)
         if self.journey.memory.paused is None:
             raise ApplicationError("the run is not paused", type="MovedOn")
 
@@ -122,6 +127,7 @@ class JourneyWorkflow:
 
     @skip.validator
     def _stands_there(self, order: Order) -> None:
+        _see_that_it_is_signed(order)
         if not self.journey.skippable(order.step):
             at = self.journey.memory.open
             where = f"at {at.key!r}" if at else "between two steps"
@@ -130,6 +136,10 @@ class JourneyWorkflow:
     @workflow.update
     def exit(self, order: Order) -> None:
         self.journey.exit(order)
+
+    @exit.validator
+    def _may_exit(self, order: Order) -> None:
+        _see_that_it_is_signed(order)
 
     @workflow.query
     def standing(self) -> Standing | None:
@@ -207,6 +217,12 @@ class JourneyWorkflow:
         """Continue as new, with all the run remembers: the function begins at the top, and its steps return what they did."""
         continued = Continued(self.journey.memory, self.started, self.offset.total_seconds())
         workflow.continue_as_new(_continued(self.enrolment, continued))
+
+
+def _see_that_it_is_signed(order: Order) -> None:
+    """Refuse an order of nobody. Each update has a validator: without one, an update of garbage would fail the run's task."""
+    if not (order.actor and order.reason):
+        raise ApplicationError("an order names its actor and its reason", type="Unsigned")
 
 
 def _is_full() -> bool:
