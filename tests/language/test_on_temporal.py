@@ -18,7 +18,7 @@ from events import reconcile
 from store.tables import Run
 from tests.language.both import told
 from tests.language.words import Entered, Tapped, days, say
-from tests.stage import Stage, eventually, only
+from tests.stage import Stage, as_deployed, eventually, only
 from workflows.definition import ALWAYS, journey
 from workflows.journey import Journey
 
@@ -199,3 +199,16 @@ async def test_reconciling_leaves_alone_what_is_right(house: Stage) -> None:
         over = await house.run(user)
         await reconcile.reconcile(house.store, house.temporal, house.settings.task_queue)
         assert await house.run(user) == over
+
+
+async def test_a_worker_reconciles_by_itself_within_a_minute(empty_house: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert timedelta(minutes=1) > 2 * reconcile.EVERY + reconcile.SETTLING
+    monkeypatch.setattr(reconcile, "SETTLING", timedelta(0))
+    monkeypatch.setattr(reconcile, "EVERY", timedelta(milliseconds=50))
+    user = await empty_house.somebody()
+    with only([can_be_ended_from_outside]):
+        async with as_deployed(empty_house):
+            await empty_house.track(user, Entered())
+            await terminate(empty_house, await empty_house.started(user))
+            await empty_house.over(user)
+    assert (await empty_house.run(user)).status == "terminated"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from temporalio.client import WorkflowUpdateFailedError
+from temporalio.service import RPCError
 
 from tests.language.both import Play, Story, end_open_runs, told
 from tests.language.words import NOW, Entered, Left, Replied, Tapped, by, days, hours, moment, say
@@ -10,6 +12,7 @@ from tests.stage import Stage, only
 from workflows.definition import journey
 from workflows.journey import Journey
 from workflows.messages import Sms
+from workflows.run import Order
 from workflows.simulate import Operate
 
 NIGHT = moment("2025-01-06T23:00")
@@ -193,3 +196,18 @@ async def test_an_exit_is_recorded_with_its_actor_and_reason(house: Stage) -> No
         await house.over(user)
     [story] = await told(house, user)
     assert (story.status, story.reason) == ("exited", "ada: why not")
+
+
+async def test_a_garbage_update_is_refused_and_breaks_nothing(house: Stage) -> None:
+    user = await house.somebody()
+    with only([waits_for_an_operator]):
+        await house.track(user, Entered())
+        run = await house.started(user)
+        for garbage in ([], ["ada"], [{"actor": 7}], [{"reason": "no actor"}], [Order("", "nobody's")], [Order("ada", "")]):
+            for order in ("pause", "resume", "skip", "exit"):
+                with pytest.raises((WorkflowUpdateFailedError, RPCError)):
+                    await house.workflow(run).execute_update(order, args=garbage)
+        await house.track(user, Left())
+        await house.over(user)
+    assert (await house.run(user)).reason == "left"
+    assert await house.failed_tasks(run) == []

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,13 +35,26 @@ class PostOffice:
 
     port: int
     taken: list[str] = field(default_factory=list)
+    is_called: threading.Event = field(default_factory=threading.Event)
+    goes_on: threading.Event = field(default_factory=threading.Event)  # set, unless a test wants to be in the middle of a send
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        self.is_called.set()
+        await asyncio.to_thread(self.goes_on.wait)
         self.taken += envelope.rcpt_tos
         return "250 OK"
 
-    def controller(self) -> Controller:
-        return Controller(self, hostname=LOOPBACK, port=self.port)
+    @contextmanager
+    def open(self, *, slowly: bool = False) -> Iterator[None]:
+        if not slowly:
+            self.goes_on.set()
+        controller = Controller(self, hostname=LOOPBACK, port=self.port)
+        controller.start()
+        try:
+            yield
+        finally:
+            self.goes_on.set()
+            controller.stop()
 
 
 @pytest.fixture
@@ -60,12 +76,8 @@ async def test_an_outage_is_retried_until_the_provider_is_back(house_with_a_post
     with only([writes_a_letter]):
         await house.track(user, Entered())
         await eventually(lambda: has_been_tried(house, user))
-        controller = post_office.controller()
-        controller.start()
-        try:
+        with post_office.open():
             await house.over(user)
-        finally:
-            controller.stop()
     [story] = await told(house, user)
     assert [(said.status, said.reason) for said in story.said] == [("sent", "")]
     assert post_office.taken == [f"{user}@example.org"]
@@ -80,15 +92,27 @@ async def test_an_exit_that_is_accepted_in_an_outage_stops_the_next_attempt(
         await house.track(user, Entered())
         await eventually(lambda: has_been_tried(house, user))
         await house.track(user, Left())
-        controller = post_office.controller()
-        controller.start()
-        try:
+        with post_office.open():
             await house.over(user)
-        finally:
-            controller.stop()
     [story] = await told(house, user)
     assert (story.status, story.reason, story.said) == ("exited", "left", [])
     assert post_office.taken == []
+
+
+async def test_a_send_that_has_begun_when_the_exit_is_accepted_is_let_finish(
+    house_with_a_post_office: Stage, post_office: PostOffice
+) -> None:
+    house = house_with_a_post_office
+    user = await house.somebody()
+    with only([writes_a_letter]), post_office.open(slowly=True):
+        await house.track(user, Entered())
+        await asyncio.to_thread(post_office.is_called.wait)
+        await house.track(user, Left())
+        post_office.goes_on.set()
+        await house.over(user)
+    [story] = await told(house, user)
+    assert [said.status for said in story.said] == ["sent"]
+    assert post_office.taken == [f"{user}@example.org"]
 
 
 async def has_been_tried(house: Stage, user: str) -> bool:
