@@ -93,9 +93,9 @@ async def database_now(session: AsyncSession) -> datetime:
 
 def _engine(url: str, pool_size: int) -> AsyncEngine:
     if not url.startswith("sqlite"):
-        return create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
+        return create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True, hide_parameters=True)
     how = {"timeout": BUSY_SECONDS, "isolation_level": None, "async_creator_fn": sqlite.connect}
-    engine = create_async_engine(url, connect_args=how, pool_size=pool_size)
+    engine = create_async_engine(url, connect_args=how, pool_size=pool_size, hide_parameters=True)
     event.listen(engine.sync_engine, "connect", _prepare)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
