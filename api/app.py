@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from temporalio.client import Client
 
 from api import collect, health, journeys, mailbox, orders, people, runs
@@ -31,13 +32,13 @@ TAGS = [
 
 def create_app(settings: Settings, store: Store | None = None, temporal: Client | None = None) -> FastAPI:
     """Return the API. What it is not given it opens when it starts, with its journeys; Temporal may come up later, or go away."""
-    app = FastAPI(
+    app = FastAPIOffline(  # its own scripts, for machines that reach no CDN
+        redoc_url=None,
         title="Sojourn",
         version="1",
         description=ABOUT,
         openapi_tags=TAGS,
         lifespan=_up,
-        redoc_url=None,
         strict_content_type=False,
         redirect_slashes=False,
     )

@@ -393,7 +393,7 @@ class Journey:
             case "send":
                 return f"{name} waits for its gate, {left}"
             case _:
-                return f"{key} until {deadline.astimezone(self.zone):%a %d %b %Y %H:%M}"
+                return f"until {deadline.astimezone(self.zone):%a %d %b %Y %H:%M}"
 
     def _mismatch(self, key: str, logged: str) -> StepMismatch:
         return StepMismatch(
