@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import signal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -131,10 +132,19 @@ def main() -> None:
 
 
 def _up(options: Any, *, play: bool, leave: bool = False) -> None:
+    asyncio.run(_until_ended(options, play=play, leave=leave))
+
+
+async def _until_ended(options: Any, *, play: bool, leave: bool) -> None:
+    """Stay up until Ctrl-C, or until asked to end as a service manager does; then end what was started."""
+    me = asyncio.current_task()
+    assert me is not None
+    for each in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(each, me.cancel)
     try:
-        asyncio.run(_stay_up(options, play=play, leave=leave))
-    except KeyboardInterrupt:
-        console.print("Ended.")
+        await _stay_up(options, play=play, leave=leave)
+    except asyncio.CancelledError:
+        console.print("Ended, with every process that was started.")
 
 
 async def _stay_up(options: Any, *, play: bool, leave: bool) -> None:
@@ -150,7 +160,7 @@ async def _stay_up(options: Any, *, play: bool, leave: bool) -> None:
             _where(up, options)
             if not leave:
                 console.print("Ctrl-C ends it.")
-                await asyncio.Event().wait()
+                await up.watch()
 
 
 def _where(up: Any, options: Any) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 
@@ -20,6 +22,8 @@ from settings import Settings
 from store.migrate import migrate
 
 READY_SECONDS = 60.0
+WATCH_SECONDS = 0.5
+LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -40,10 +44,19 @@ class House:
     url: str
     settings: Settings
     logs: Path
+    processes: Mapping[str, subprocess.Popen[bytes]]
 
     @property
     def ui_url(self) -> str:
         return self.settings.temporal_ui_url
+
+    async def watch(self) -> NoReturn:
+        """Raise EngineError, with its last words, as soon as the API or the worker has ended by itself."""
+        while True:
+            for name, process in self.processes.items():
+                if process.poll() is not None:
+                    raise EngineError(f"The {name} has ended; its last words: {last_words(self.logs / f'{name}.log')}")
+            await asyncio.sleep(WATCH_SECONDS)
 
 
 @asynccontextmanager
@@ -64,12 +77,13 @@ async def house(options: Options, report: Callable[[str], None]) -> AsyncIterato
             settings = _settings(environment, before=dict(os.environ))
             report("bringing up the API and the worker")
             await asyncio.to_thread(migrate, settings.database_url)
-            with ExitStack() as processes:
+            with ExitStack() as stack:
+                processes = {}
                 for name, command in _commands(options.port):
                     log = folder / f"{name}.log"
                     log.unlink(missing_ok=True)
-                    processes.enter_context(_process(name, command, log, environment))
-                up = House(f"http://127.0.0.1:{options.port}", settings, folder)
+                    processes[name] = stack.enter_context(running(command, log=log, env=environment, patience=15))
+                up = House(f"http://127.0.0.1:{options.port}", settings, folder, processes)
                 await _until_ready(up)
                 yield up
 
@@ -90,12 +104,6 @@ def _commands(port: int) -> list[tuple[str, list[str]]]:
 
 
 @contextmanager
-def _process(name: str, command: list[str], log: Path, environment: dict[str, str]) -> Iterator[None]:
-    with running(command, log=log, env=environment, patience=15):
-        yield
-
-
-@contextmanager
 def _folder(data_dir: Path | None) -> Iterator[Path]:
     if data_dir is None:
         with tempfile.TemporaryDirectory(prefix="sojourn-") as folder:
@@ -106,15 +114,28 @@ def _folder(data_dir: Path | None) -> Iterator[Path]:
 
 
 async def _until_ready(up: House) -> None:
-    async with httpx.AsyncClient(base_url=up.url, trust_env=False) as api:
-        for _ in range(int(READY_SECONDS / 0.05)):
-            try:
-                if (await api.get("/readyz")).status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            await asyncio.sleep(0.05)
-    raise EngineError(
+    watching = asyncio.ensure_future(up.watch())
+    try:
+        async with httpx.AsyncClient(base_url=up.url, trust_env=False) as api, asyncio.timeout(READY_SECONDS):
+            while not await _is_ready(api):
+                if watching.done():
+                    watching.result()
+                await asyncio.sleep(LOOK_SECONDS)
+    except TimeoutError:
+        raise _not_up(up) from None
+    finally:
+        watching.cancel()
+
+
+async def _is_ready(api: httpx.AsyncClient) -> bool:
+    try:
+        return (await api.get("/readyz")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _not_up(up: House) -> EngineError:
+    return EngineError(
         f"The API or the worker did not come up within {READY_SECONDS:.0f} s; "
         f"the API's last words: {last_words(up.logs / 'api.log')}; the worker's: {last_words(up.logs / 'worker.log')}"
     )
