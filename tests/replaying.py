@@ -1,6 +1,7 @@
 """Replay a folder of histories with the code as it is: `python -m tests.replaying FOLDER`.
 
-The folder names the modules of the journeys. Prints one line for each that does not replay, and exits with 1 if there is any.
+The folder names the modules of the journeys. Prints a line that begins with DIVERGED for each that does not replay, and
+exits with 1 if there is any.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from temporalio.worker import Replayer
 from workflows.temporal import JourneyWorkflow, runner
 
 MODULES = "modules.txt"
+DIVERGED = "did not replay: "
 
 
 async def failures(histories: Sequence[WorkflowHistory], *, sandbox: bool) -> list[str]:
@@ -43,7 +45,8 @@ def main(folder: Path) -> int:
         importlib.import_module(module)
     histories = [WorkflowHistory.from_json(file.stem, file.read_text()) for file in sorted(folder.glob("*.json"))]
     found = [line for sandbox in (False, True) for line in asyncio.run(failures(histories, sandbox=sandbox))]
-    print("\n".join(found))
+    for line in found:
+        print(f"{DIVERGED}{line}")
     return 1 if found else 0
 
 

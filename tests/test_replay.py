@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client, WorkflowExecution
 
-from tests.replaying import MODULES
+from tests.replaying import DIVERGED, MODULES
 from tests.stage import PLAYED
 
 AT_ONCE = 32
@@ -41,10 +41,10 @@ async def keep(folder: Path, client: Client, run: WorkflowExecution) -> None:
 async def test_every_history_of_this_session_replays_under_any_hash_seed_sandboxed_and_not(histories: Path) -> None:
     if not PLAYED.queues:
         pytest.skip("no run was played in this session")
-    assert await asyncio.gather(*(replayed(histories, seed) for seed in SEEDS)) == [(0, "")] * len(SEEDS)
+    assert await asyncio.gather(*(replayed(histories, seed) for seed in SEEDS)) == [(0, [])] * len(SEEDS)
 
 
-async def replayed(histories: Path, seed: int) -> tuple[int | None, str]:
+async def replayed(histories: Path, seed: int) -> tuple[int | None, list[str]]:
     """Replay them in a process of that hash seed; return how it ended and what did not replay."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -53,6 +53,7 @@ async def replayed(histories: Path, seed: int) -> tuple[int | None, str]:
         str(histories),
         env={**os.environ, "PYTHONHASHSEED": str(seed)},
         stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,  # refused journeys fail their tasks here too, and say so at length
     )
     said, _ = await process.communicate()
-    return process.returncode, said.decode().strip()
+    return process.returncode, [line for line in said.decode().splitlines() if line.startswith(DIVERGED)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from workflows.run import Step
 from workflows.simulate import Simulation, live
 
 FOLDER = Path(__file__).parents[2] / "journeys"
+ASK, ASKS = "advocacy-ask", ("share", "refer")
+SHORT = 45  # events
+Taken = tuple[str, str, str]  # the journey, the step, its outcome
 SHIPPED = (activation, advocacy, onboarding, reengagement)
 
 
@@ -31,28 +35,48 @@ async def shipped_house_that_continues(temporal: Client, tmp_path_factory: pytes
 
 
 async def test_every_step_of_every_shipped_journey_can_be_continued_from(shipped_house_that_continues: Stage) -> None:
-    for user, life in telling().items():
-        start = life.happenings[0][0]
-        scene: dict[str, Any] = {"user": user, "reachable": life.person.reachable, "at": start}
+    for number, each in enumerate(telling()):
+        life, start = each.life, each.life.happenings[0][0]
         happenings = [(at - start, happening) for at, happening in life.happenings]
+        scene: dict[str, Any] = {"user": f"{life.person.user.id}-{number}", "reachable": life.person.reachable}
+        scene |= {"variants": {ASK: each.ask}, "at": start}
         expected = await virtual(SHIPPED, happenings, **scene)
         assert_same_story(expected, await real(shipped_house_that_continues, SHIPPED, happenings, **scene))
 
 
-def telling() -> Mapping[str, Life]:
-    """Choose short lives of the demo's excerpt that take every step, with every kind of outcome, that any life in it takes."""
-    people = lives()
-    taken = {user: _taken(live(SHIPPED, life.happenings, life.person)) for user, life in people.items()}
-    missing, chosen = set[object]().union(*taken.values()), dict[str, Life]()
+@dataclass(frozen=True)
+class Telling:
+    """A life with that variant of advocacy's experiment, and what its runs do in it."""
+
+    life: Life
+    ask: str
+    taken: frozenset[Taken]
+
+
+def telling() -> list[Telling]:
+    """Choose lives that take every step of every journey, with every kind of outcome that it has in short lives."""
+    every = [_telling(life, ask) for life in lives().values() for ask in ASKS]
+    short = [each for each in every if len(each.life.happenings) <= SHORT]
+    missing, chosen = _all_taken(short), list[Telling]()
+    assert {taken[:2] for taken in missing} == {taken[:2] for taken in _all_taken(every)}  # every step there is
     while missing:
-        best = max(people, key=lambda user: len(taken[user] & missing) / len(people[user].happenings))
-        chosen[best] = people[best]
-        missing -= taken[best]
+        best = max(short, key=lambda each: len(each.taken & missing) / len(each.life.happenings))
+        chosen.append(best)
+        missing -= best.taken
     return chosen
 
 
-def _taken(runs: list[Simulation]) -> set[object]:
-    return {(run.definition.name, run.status, *_kind(step)) for run in runs for step in run.steps}
+def _all_taken(tellings: Sequence[Telling]) -> set[Taken]:
+    return set[Taken]().union(*(each.taken for each in tellings))
+
+
+def _telling(life: Life, ask: str) -> Telling:
+    runs = live(SHIPPED, life.happenings, life.person, variants={ASK: ask})
+    return Telling(life, ask, _taken(runs))
+
+
+def _taken(runs: list[Simulation]) -> frozenset[Taken]:
+    return frozenset((run.definition.name, *_kind(step)) for run in runs for step in run.steps)
 
 
 def _kind(step: Step) -> tuple[str, str]:
