@@ -9,10 +9,10 @@ import signal
 import socket
 from datetime import timedelta
 
-from activities.all import activities
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from activities.all import activities
 from connecting import connect
 from events.reconcile import reconcile_for_ever
 from events.route import Router
