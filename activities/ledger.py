@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import update
-from sqlmodel import col
+from sqlalchemy import bindparam, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from store.tables import Delivery, Run
@@ -23,6 +22,15 @@ RECEIPTS = {
     "failed": "failed",
     "unknown": "failed",
 }
+
+
+messages = Delivery.__table__  # type: ignore[attr-defined]
+ended = (
+    update(messages)
+    .where(messages.c.key == bindparam("message"))
+    .values(status=bindparam("status"), reason=bindparam("reason"), provider_id=bindparam("provider_id"), leased_until=None)
+)
+ended_by_holder = ended.where(messages.c.attempts == bindparam("attempt"), messages.c.status == "intent")
 
 
 def new_row(dispatch: Dispatch, run: Run, now: datetime) -> Delivery:
@@ -82,7 +90,8 @@ def begin(row: Delivery, now: datetime, clock: datetime) -> None:
 
 async def end(session: AsyncSession, key: str, attempt: int, status: str, reason: str = "", provider_id: str | None = None) -> None:
     """Record how an attempt ended. That it was sent holds whatever came between; the rest only while the attempt has the lease."""
-    row = update(Delivery).where(col(Delivery.key) == key)
-    if status != "sent":
-        row = row.where(col(Delivery.attempts) == attempt, col(Delivery.status) == "intent")
-    await session.exec(row.values(status=status, reason=reason, provider_id=provider_id, leased_until=None))
+    how = {"message": key, "status": status, "reason": reason, "provider_id": provider_id}
+    if status == "sent":
+        await session.exec(ended, params=how)
+    else:
+        await session.exec(ended_by_holder, params={**how, "attempt": attempt})

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import bindparam
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 
@@ -23,20 +24,32 @@ SHORTEST_SECRET = 3
 HAPPENED = ("pending", "routed", "unknown")
 
 
+told = (
+    select(Run.journey, Person, AcceptedEvent.data)
+    .join(Person, col(Person.id) == Run.person_id)
+    .outerjoin(AcceptedEvent, col(AcceptedEvent.id) == Run.trigger_id)
+    .where(Run.id == bindparam("run"))
+)
+happened = select(AcceptedEvent.data).where(
+    AcceptedEvent.person_id == bindparam("person"),
+    AcceptedEvent.name == bindparam("event"),
+    col(AcceptedEvent.kind).in_(("track", "run")),
+    col(AcceptedEvent.status).in_(HAPPENED),
+)
+
+
 async def occasion(store: Store, settings: Settings, dispatch: Dispatch, now: datetime) -> tuple[int, Occasion] | None:
     """Return whom the message is for, by their row's id, and what its template is filled with; None if there is no such run."""
-    wanted = select(Run, Person, AcceptedEvent).join(Person, col(Person.id) == Run.person_id)
-    wanted = wanted.outerjoin(AcceptedEvent, col(AcceptedEvent.id) == Run.trigger_id).where(Run.id == dispatch.run_id)
     async with store.read() as session:
-        found = (await session.exec(wanted)).first()
+        found = (await session.exec(told, params={"run": dispatch.run_id})).first()
     if found is None:
         return None
-    run, person, trigger = found
+    journey, person, trigger = found
     assert person.id is not None
     return person.id, Occasion(
         user=_user(person),
-        event=trigger.data if trigger is not None else {},
-        journey=run.journey,
+        event=trigger or {},
+        journey=journey,
         data=dispatch.data,
         now=now,
         zone=zone_of(person, settings),
@@ -87,12 +100,6 @@ def _counting(store: Store, person_id: int) -> Callable[..., int]:
 
 
 async def _count(store: Store, person_id: int, event: str, properties: dict[str, Any]) -> int:
-    happened = select(AcceptedEvent.data).where(
-        AcceptedEvent.person_id == person_id,
-        AcceptedEvent.name == event,
-        col(AcceptedEvent.kind).in_(("track", "run")),
-        col(AcceptedEvent.status).in_(HAPPENED),
-    )
     async with store.read() as session:
-        found = (await session.exec(happened)).all()
+        found = (await session.exec(happened, params={"person": person_id, "event": event})).all()
     return sum(all(data.get(name) == value for name, value in properties.items()) for data in found)

@@ -19,7 +19,7 @@ from activities.render import BadTemplate, Occasion, render
 from activities.templates import Library
 from activities.transport import Ambiguous, Content, Local, Outlet, Parcel, Throttled, Transport, Undeliverable
 from settings import Settings
-from store.session import Store, database_now, lock
+from store.session import Store, lock
 from store.tables import Delivery
 from workflows.rules import decide
 from workflows.run import Receipt
@@ -59,7 +59,7 @@ class Sender:
         content = await self._content(dispatch, what)
         async with self.store.write() as session:
             await lock(session, [person_id])
-            claimed = await self._claim(session, dispatch, now, content)
+            claimed = self._claim(session, await look(session, dispatch, what.journey), dispatch, now, content)
         return claimed if isinstance(claimed, Receipt) else await self._hand_over(claimed)
 
     async def _content(self, dispatch: Dispatch, what: Occasion) -> Content | BadTemplate:
@@ -72,36 +72,27 @@ class Sender:
             log.error("%s cannot be rendered and is not sent: %s", dispatch.key, bad)
             return bad
 
-    async def _claim(
-        self, session: AsyncSession, dispatch: Dispatch, now: datetime, content: Content | BadTemplate
+    def _claim(
+        self, session: AsyncSession, case: Case, dispatch: Dispatch, now: datetime, content: Content | BadTemplate
     ) -> Receipt | Attempt:
         """Decide, and write down what was decided, in the caller's transaction."""
-        case = await look(session, dispatch)
         row = case.row or new_row(dispatch, case.run, now)
         if case.row is not None and (receipt := answered(row)):
             return receipt
         outlet = self.outlet(dispatch.channel, case.recipients)
         in_doubt = case.row is not None and row.status == "intent"
         if in_doubt:
-            await _leave_to_its_holder(session, row)
+            _leave_to_its_holder(row, case.clock)
             if not self._may_repeat(outlet, dispatch.channel):
                 return self._doubtful(row, now)
-        verdict = decide(await facts(session, case, dispatch, now, self.settings))
+        verdict = decide(facts(case, dispatch, now, self.settings))
         session.add(row)
         if verdict.status != "send" and not (verdict.status == "deferred" and isinstance(content, BadTemplate)):
             return refuse(row, verdict, now, in_doubt=in_doubt)
         expose(row, now)
         if isinstance(content, BadTemplate):
             return conclude(row, "failed", f"template: {content}", now)
-        return await self._begin(session, row, outlet, _parcel(case, dispatch, content, now))
-
-    async def _begin(self, session: AsyncSession, row: Delivery, outlet: Outlet, parcel: Parcel) -> Receipt | Attempt:
-        if isinstance(outlet, Local):
-            outlet.write(session, parcel)
-            row.attempts += 1
-            return conclude(row, "sent", "", parcel.at)
-        begin(row, parcel.at, await database_now(session))
-        return Attempt(parcel, outlet, row.attempts)
+        return _begin(session, row, outlet, _parcel(case, dispatch, content, now), case.clock)
 
     async def _hand_over(self, attempt: Attempt) -> Receipt:
         """Call the provider, and record what it said: without the address, for what is told here enters the run's history."""
@@ -141,6 +132,15 @@ class Sender:
         return f"held: {CUT_OFF}" if held else f"unknown: {CUT_OFF}"
 
 
+def _begin(session: AsyncSession, row: Delivery, outlet: Outlet, parcel: Parcel, clock: datetime) -> Receipt | Attempt:
+    if isinstance(outlet, Local):
+        outlet.write(session, parcel)
+        row.attempts += 1
+        return conclude(row, "sent", "", parcel.at)
+    begin(row, parcel.at, clock)
+    return Attempt(parcel, outlet, row.attempts)
+
+
 def _parcel(case: Case, dispatch: Dispatch, content: Content, now: datetime) -> Parcel:
     return Parcel(
         key=dispatch.key,
@@ -155,9 +155,8 @@ def _parcel(case: Case, dispatch: Dispatch, content: Content, now: datetime) -> 
     )
 
 
-async def _leave_to_its_holder(session: AsyncSession, row: Delivery) -> None:
+def _leave_to_its_holder(row: Delivery, clock: datetime) -> None:
     """Raise ApplicationError, to be tried again when the lease is over, while another attempt holds it."""
-    clock = await database_now(session)
     if row.leased_until is not None and row.leased_until > clock:
         left = row.leased_until - clock
         raise _again(f"another attempt is sending {row.key}", "Leased", left, ApplicationErrorCategory.BENIGN)

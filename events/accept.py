@@ -12,12 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.calls import Call, Clock
 from events.profiles import Profile, keep, meet
-from store.session import Store
+from store.session import Store, several
 from store.tables import AcceptedEvent
 
 log = logging.getLogger(__name__)
 
 events = AcceptedEvent.__table__  # type: ignore[attr-defined]
+
+already = select(events.c.message_id).where(events.c.message_id.in_(several("message_ids")))
+added = insert(events)
 
 T = TypeVar("T")
 
@@ -53,7 +56,7 @@ async def _accept(store: Store, calls: Sequence[Call], clock: Clock) -> None:
         fresh = [call for call in await _fresh(connection, calls) if not people[call.user_id].erased]
         rows = [row(call, people[call.user_id], clock) for call in fresh]
         if rows:
-            await connection.execute(insert(events), rows)
+            await connection.execute(added, rows)
             await keep(connection, people.values())
 
 
@@ -96,7 +99,7 @@ async def _fresh(connection: AsyncConnection, calls: Sequence[Call]) -> Iterable
     by_id: dict[str, Call] = {}
     for call in calls:
         by_id.setdefault(call.message_id, call)
-    known = await connection.scalars(select(events.c.message_id).where(events.c.message_id.in_(by_id)))
+    known = await connection.scalars(already, {"message_ids": list(by_id)})
     for message_id in known:
         del by_id[message_id]
     return by_id.values()

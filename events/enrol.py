@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlmodel import select
+from sqlalchemy import bindparam
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from store.tables import Person, Run
@@ -23,15 +24,30 @@ class Refused:
     run_id: str | None = None
 
 
+before = select(Run).where(
+    Run.person_id == bindparam("person"), Run.journey == bindparam("journey"), col(Run.key) == bindparam("key")
+)
+
+
 async def enrol(
-    session: AsyncSession, definition: Definition[Any], person: Person, trigger: str, data: dict[str, Any], at: datetime
+    session: AsyncSession,
+    definition: Definition[Any],
+    person: Person,
+    trigger: str,
+    data: dict[str, Any],
+    at: datetime,
+    trigger_id: int | None = None,
 ) -> Run | Refused:
     """Add the row of a new run that begins at `at`, or say why not. The caller holds the person's lock.
+
+    An event, `trigger_id`, starts one run of a journey: asked again, this answers with that one, whatever became of it.
 
     A trigger that was accepted before the person's last run had ended begins the new one where that one ended.
     """
     key = definition.key_of(data)
-    runs = (await session.exec(select(Run).where(Run.person_id == person.id, Run.journey == definition.name, Run.key == key))).all()
+    runs = (await session.exec(before, params={"person": person.id, "journey": definition.name, "key": key})).all()
+    if (begun := next((run for run in runs if run.trigger_id == trigger_id is not None), None)) is not None:
+        return begun
     if (open_run := next((run for run in runs if run.ended_at is None), None)) is not None:
         return Refused(f"is in {definition.name!r} already, in run {open_run.id}", open_run.id)
     last_ended = max((run.ended_at for run in runs if run.ended_at), default=None)
@@ -46,6 +62,7 @@ async def enrol(
         version=definition.version,
         key=key,
         workflow_id=workflow_id(definition.name, person.user_id, key),
+        trigger_id=trigger_id,
         trigger=trigger,
         started_at=begins,
         requested_at=datetime.now(UTC),

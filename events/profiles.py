@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from store.session import several
 from store.tables import Device, Person
 from workflows.clock import zone
 
@@ -20,6 +21,15 @@ devices = Device.__table__  # type: ignore[attr-defined]
 TOKEN_LENGTH = 2000
 COLUMNS = {"timezone": "zone", "locale": "locale", "email": "email", "phone": "phone"}  # traits that are columns of their own
 TOLD = {"timezone": "zone", "locale": "locale"}  # and what a run is told of them: addresses it never sees
+
+known_people = (
+    select(*(people.c[name] for name in ("id", "user_id", "erased_at", *COLUMNS.values(), "traits", "trait_times")))
+    .where(people.c.user_id.in_(several("user_ids")))
+    .order_by(people.c.id)
+    .with_for_update()
+)
+learnt: dict[str, Any] = {name: bindparam(name) for name in (*COLUMNS.values(), "traits", "trait_times")}
+write_back = update(people).where(people.c.id == bindparam("person")).values(learnt)
 
 
 @dataclass(slots=True)
@@ -101,8 +111,7 @@ async def keep(connection: AsyncConnection, profiles: Iterable[Profile]) -> None
     """Write back what has been learnt."""
     profiles = list(profiles)
     if touched := [_row(each) for each in profiles if each.touched]:
-        values: dict[str, Any] = {name: bindparam(name) for name in (*COLUMNS.values(), "traits", "trait_times")}
-        await connection.execute(update(people).where(people.c.id == bindparam("person")).values(values), touched)
+        await connection.execute(write_back, touched)
     tokens = {token: row for each in profiles for token, row in each.tokens.items()}
     if tokens:
         await connection.execute(_upsert_device(connection), [tokens[token] for token in sorted(tokens)])
@@ -124,10 +133,7 @@ def _insert(connection: AsyncConnection) -> Any:
 
 
 async def _lock(connection: AsyncConnection, user_ids: Collection[str]) -> dict[str, Profile]:
-    names = ("id", "user_id", "erased_at", *COLUMNS.values(), "traits", "trait_times")
-    wanted = select(*(people.c[name] for name in names))
-    mine = wanted.where(people.c.user_id.in_(user_ids)).order_by(people.c.id).with_for_update()
-    return {row.user_id: _profile(row) for row in await connection.execute(mine)}
+    return {row.user_id: _profile(row) for row in await connection.execute(known_people, {"user_ids": list(user_ids)})}
 
 
 def _profile(row: Any) -> Profile:

@@ -6,11 +6,11 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, literal_column, or_, update
+from sqlalchemy import bindparam, literal_column, or_, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 from temporalio.client import Client
@@ -20,7 +20,7 @@ from events.enrol import enrol
 from events.reconcile import put_right
 from events.temporal import Told, start, tell
 from settings import Settings
-from store.session import Store, database_now, lock
+from store.session import Store, database_clock, lock, several
 from store.tables import AcceptedEvent, Person, Run
 from workflows.definition import EVENTS, EXIT, IDENTIFY, JOURNEYS, Definition, newest
 from workflows.listening import listening
@@ -35,8 +35,38 @@ EVENTS_AT_ONCE = 1000
 IDLE_SECONDS = 0.02
 TROUBLE_SECONDS = 1.0
 
+events = AcceptedEvent.__table__  # type: ignore[attr-defined]
+people = Person.__table__  # type: ignore[attr-defined]
+runs = Run.__table__  # type: ignore[attr-defined]
+
 # With the constant in its text and not as a parameter, so that both databases see that the partial indexes serve it.
 to_route = or_(col(AcceptedEvent.status) == literal_column("'pending'"), col(AcceptedEvent.reconsider).is_not(None))
+free = or_(col(Person.claimed_until).is_(None), col(Person.claimed_until) < database_clock())
+
+# The statements of every round, made once: making one costs more than running it.
+whose_turn = (
+    select(AcceptedEvent.person_id).join(Person).where(to_route, free).order_by(col(AcceptedEvent.id)).limit(EVENTS_AT_ONCE)
+)
+still_free = select(Person, database_clock()).where(col(Person.id).in_(several("people")), free).with_for_update(skip_locked=True)
+claim = (
+    update(people).where(people.c.id.in_(several("people"))).values(claimed_by=bindparam("me"), claimed_until=bindparam("until"))
+)
+their_events = (
+    select(AcceptedEvent)
+    .where(col(AcceptedEvent.person_id).in_(several("people")), to_route)
+    .order_by(col(AcceptedEvent.id))
+    .limit(EVENTS_AT_ONCE)
+)
+their_runs = select(Run).where(col(Run.person_id).in_(several("people")), col(Run.ended_at).is_(None))
+acted = update(events).where(events.c.id.in_(several("acted"))).values(status="routed")
+considered = update(events).where(events.c.id.in_(several("considered"))).values(reconsider=None)
+no_longer_fits = update(events).where(events.c.id == bindparam("event")).values(status="invalid", error=bindparam("why"))
+are_running = update(runs).where(runs.c.id.in_(several("started")), runs.c.status == "starting").values(status="running")
+let_go = (
+    update(people)
+    .where(people.c.id.in_(several("people")), people.c.claimed_by == bindparam("me"))
+    .values(claimed_by=None, claimed_until=None)
+)
 
 
 @dataclass
@@ -82,48 +112,38 @@ class Router:
 
     async def round(self) -> int:
         """Route what is pending of some people, each in order, side by side. Returns how many people."""
-        people = await self._claim()
-        if not people:
+        works = await self._claim()
+        if not works:
             return 0
-        works = await self._load(people)
         results = await asyncio.gather(*(self._route(work) for work in works), return_exceptions=True)
-        await self._done(people, [work for work, result in zip(works, results, strict=True) if result is None])
+        await self._done(works, [work for work, result in zip(works, results, strict=True) if result is None])
         for result in results:
             if result is not None:
                 raise result
-        return len(people)
+        return len(works)
 
-    async def _claim(self) -> Sequence[int]:
-        """Lease the people with the oldest pending events that no other router works on."""
-        pending = select(AcceptedEvent.person_id).join(Person).where(to_route).order_by(col(AcceptedEvent.id))
+    async def _claim(self) -> list[Work]:
+        """Lease the people with the oldest pending events that no other router works on, and read what there is to do."""
         async with self.store.read() as session:
-            waiting = (await session.exec(pending.where(_free(await database_now(session))).limit(EVENTS_AT_ONCE))).all()
+            waiting = (await session.exec(whose_turn)).all()
         oldest = list(dict.fromkeys(waiting))[:PEOPLE_AT_ONCE]
         if not oldest:
             return []
-        async with self.store.write() as session:
-            now = await database_now(session)
-            people = select(Person.id).where(col(Person.id).in_(oldest), _free(now)).with_for_update(skip_locked=True)
-            claimed = [each for each in (await session.exec(people)).all() if each is not None]
-            claim = update(Person).where(col(Person.id).in_(claimed)).values(claimed_by=self.name, claimed_until=now + LEASE)
-            await session.exec(claim)
-            return claimed
-
-    async def _load(self, people: Sequence[int]) -> list[Work]:
-        """Read each one's first pending events, in order, and open runs."""
-        theirs = select(AcceptedEvent).where(col(AcceptedEvent.person_id).in_(people), to_route)
-        inside = select(Run).where(col(Run.person_id).in_(people), col(Run.ended_at).is_(None))
-        async with self.store.read() as session:
-            persons = (await session.exec(select(Person).where(col(Person.id).in_(people)))).all()
-            events = (await session.exec(theirs.order_by(col(AcceptedEvent.id)).limit(EVENTS_AT_ONCE))).all()
-            runs = (await session.exec(inside)).all()
+        async with self.store.write(durable=False) as session:
+            claimed = (await session.exec(still_free, params={"people": oldest})).all()
+            if not claimed:
+                return []
+            theirs = {"people": [person.id for person, _ in claimed]}
+            await session.exec(claim, params={**theirs, "me": self.name, "until": claimed[0][1] + LEASE})
+            pending = (await session.exec(their_events, params=theirs)).all()
+            inside = (await session.exec(their_runs, params=theirs)).all()
         return [
             Work(
                 person,
-                [event for event in events if event.person_id == person.id],
-                [run for run in runs if run.person_id == person.id],
+                [event for event in pending if event.person_id == person.id],
+                [run for run in inside if run.person_id == person.id],
             )
-            for person in persons
+            for person, _ in claimed
         ]
 
     async def _route(self, work: Work) -> None:
@@ -149,22 +169,17 @@ class Router:
             await self._start(work, event, await self._enrol(work, event))
 
     async def _enrol(self, work: Work, event: AcceptedEvent) -> list[Run]:
-        """Add the rows of the runs that this event starts; those it started before a router died are among them."""
+        """Add the rows of the runs that this event starts, and return those to start; some may be from before a router died."""
         inside = {(run.journey, run.key) for run in work.open if run.trigger_id != event.id}
         starting = [each for each in triggered_by(event) if (each.name, each.key_of(event.data)) not in inside]
         if not starting:
             return []
-        mine = select(Run).where(Run.person_id == event.person_id, Run.trigger_id == event.id)
         async with self.store.write() as session:
             await lock(session, [event.person_id])
-            runs = list((await session.exec(mine)).all())
-            for definition in starting:
-                if definition.name not in {run.journey for run in runs}:
-                    run = await enrol(session, definition, work.person, event.name, event.data, event.accepted_at)
-                    if isinstance(run, Run):
-                        run.trigger_id = event.id
-                        runs.append(run)
-        runs = [run for run in runs if run.status == "starting"]
+            entering = [
+                await enrol(session, each, work.person, event.name, event.data, event.accepted_at, event.id) for each in starting
+            ]
+        runs = [run for run in entering if isinstance(run, Run) and run.status == "starting"]
         work.open += [run for run in runs if run.id not in {each.id for each in work.open}]
         return runs
 
@@ -208,27 +223,22 @@ class Router:
             continue_after=self.settings.continue_after,
         )
 
-    async def _done(self, people: Sequence[int], done: Sequence[Work]) -> None:
-        """Record which events have acted and which runs have started, and let go of the people."""
-        routed = [event.id for work in done for event in work.events]
+    async def _done(self, works: Sequence[Work], done: Sequence[Work]) -> None:
+        """Record which events have acted and which runs have started, and let go of the people.
+
+        Lost with a power failure, it is done again: whatever came of it later is durable only together with it.
+        """
         again = [event.id for work in done for event in work.events if event.reconsider is not None]
         started = [run.id for work in done for run in work.started]
-        events, runs = update(AcceptedEvent), update(Run)
-        async with self.store.write() as session:
-            await session.exec(events.where(col(AcceptedEvent.id).in_(routed)).values(status="routed"))
+        async with self.store.write(durable=False) as session:
+            await session.exec(acted, params={"acted": [event.id for work in done for event in work.events]})
             if again:
-                await session.exec(events.where(col(AcceptedEvent.id).in_(again)).values(reconsider=None))
+                await session.exec(considered, params={"considered": again})
             for event, error in [entry for work in done for entry in work.refused.items()]:
-                await session.exec(events.where(col(AcceptedEvent.id) == event).values(status="invalid", error=error))
+                await session.exec(no_longer_fits, params={"event": event, "why": error})
             if started:
-                fresh = runs.where(col(Run.id).in_(started), col(Run.status) == "starting")
-                await session.exec(fresh.values(status="running"))
-            mine = update(Person).where(col(Person.id).in_(people), col(Person.claimed_by) == self.name)
-            await session.exec(mine.values(claimed_by=None, claimed_until=None))
-
-
-def _free(now: datetime) -> ColumnElement[bool]:
-    return or_(col(Person.claimed_until).is_(None), col(Person.claimed_until) < now)
+                await session.exec(are_running, params={"started": started})
+            await session.exec(let_go, params={"people": [work.person.id for work in works], "me": self.name})
 
 
 def triggered_by(event: AcceptedEvent) -> list[Definition[Any]]:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, event, func, literal_column, select
+from sqlalchemy import BindParameter, Connection, bindparam, event, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from store import sqlite
 from store.tables import Moment, Person
 
-BUSY_SECONDS = 30
 LOOK_SECONDS = 0.004
 AT_LATEST_SECONDS = 0.2  # two commits within one tick of the file system's clock may look like one
 
@@ -25,6 +28,8 @@ class Store:
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self.engine = _engine(url, pool_size)
+        self._durable = self.engine.execution_options(sojourn_writes=True, sojourn_durable=True)
+        self._brisk = self.engine.execution_options(sojourn_writes=True, sojourn_durable=False)
         self._turn = asyncio.Lock()
 
     @property
@@ -32,9 +37,13 @@ class Store:
         return self.engine.dialect.name == "sqlite"
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncSession]:
-        """A transaction that writes: committed at the end of the block, rolled back if it raises."""
-        engine = self.engine.execution_options(sojourn_begin="IMMEDIATE")
+    async def write(self, *, durable: bool = True) -> AsyncIterator[AsyncSession]:
+        """A transaction that writes: committed at the end of the block, rolled back if it raises.
+
+        One that is not `durable` may be undone by a power failure, unless something durable was committed after it: that
+        saves the wait for the disk where nothing is lost by doing the same again.
+        """
+        engine = self._durable if durable else self._brisk
         async with self._in_turn(), AsyncSession(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
@@ -70,44 +79,56 @@ class Store:
         await self.engine.dispose()
 
 
+def several(name: str) -> BindParameter[Any]:
+    """Return the parameter of an IN, for a statement that is made once."""
+    return bindparam(name, expanding=True)
+
+
+# In one order everywhere, so that two batches never wait for each other.
+their_locks = select(Person.id).where(col(Person.id).in_(several("people"))).order_by(col(Person.id)).with_for_update()
+
+
 async def lock(session: AsyncSession, person_ids: Sequence[int]) -> None:
     """Take turns with everybody else who accepts events for, or sends to, these people, up to the end of the transaction.
 
     On SQLite a writing transaction has the whole file to itself already.
     """
     if session.get_bind().dialect.name != "sqlite":
-        await session.exec(  # in one order everywhere, so that two batches never wait for each other
-            select(Person.id).where(Person.id.in_(person_ids)).order_by(Person.id).with_for_update()  # type: ignore[call-overload, union-attr]
-        )
+        await session.exec(their_locks, params={"people": person_ids})
 
 
-async def database_now(session: AsyncSession) -> datetime:
-    """Return the database's clock, which leases go by."""
-    if session.get_bind().dialect.name == "sqlite":
-        clock: Any = literal_column("strftime('%Y-%m-%d %H:%M:%f000', 'now')", type_=Moment())
-    else:
-        clock = func.clock_timestamp(type_=Moment())
-    now: datetime = (await session.exec(select(clock))).scalar_one()  # type: ignore[call-overload]
-    return now
+class database_clock(FunctionElement[datetime]):
+    """The database's clock, which leases go by, as part of a statement."""
+
+    type = Moment()
+    inherit_cache = True
+
+
+@compiles(database_clock)
+def _clock(*_: Any, **__: Any) -> str:
+    return "clock_timestamp()"
+
+
+@compiles(database_clock, "sqlite")
+def _sqlite_clock(*_: Any, **__: Any) -> str:
+    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
 
 
 def _engine(url: str, pool_size: int) -> AsyncEngine:
     if not url.startswith("sqlite"):
-        return create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True, hide_parameters=True)
-    how = {"timeout": BUSY_SECONDS, "isolation_level": None, "async_creator_fn": sqlite.connect}
-    engine = create_async_engine(url, connect_args=how, pool_size=pool_size, hide_parameters=True)
-    event.listen(engine.sync_engine, "connect", _prepare)
+        engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True, hide_parameters=True)
+    else:
+        engine = create_async_engine(make_url(url).set(drivername=sqlite.DRIVER), pool_size=pool_size, hide_parameters=True)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
 
 
-def _prepare(connection: Any, _: Any) -> None:
-    cursor = connection.cursor()
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", f"busy_timeout = {BUSY_SECONDS * 1000}", "foreign_keys = ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
 def _begin(connection: Connection) -> None:
-    """Begin by ourselves: the driver would take the write lock late, where two writers can no longer take turns."""
-    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('sojourn_begin', 'DEFERRED')}")
+    """Begin by ourselves on SQLite, and say how durable it has to be."""
+    options = connection.get_execution_options()
+    writes, durable = options.get("sojourn_writes", False), options.get("sojourn_durable", True)
+    if connection.dialect.name == "sqlite":
+        assert isinstance(connection.connection.dbapi_connection, sqlite3.Connection)
+        sqlite.begin(connection.connection.dbapi_connection, writes=writes, durable=durable)
+    elif writes and not durable:
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")

@@ -1,36 +1,111 @@
-"""SQLite without a thread's round trip for every call: only what may wait for another process or for the disk leaves the loop."""
+"""SQLite on the event loop itself: a thread is used only for what may wait, for another process or for the disk."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
-import aiosqlite
+from sqlalchemy import URL
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.pool import AsyncAdaptedQueuePool, Pool
+from sqlalchemy.util import await_only
 
-# What may wait: for the one write lock, or for the disk. All else answers from memory within some ten microseconds, while a
-# thread's round trip costs some hundred, four times a statement (`make bench` shows it).
-WAITING = ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK", "PRAGMA", "VACUUM")
-CHUNK = 64
+BUSY_MILLISECONDS = 30_000
+THREADS = ThreadPoolExecutor(32, "sqlite")  # of their own: who waits here for a lock may be waiting for what others do in theirs
+DRIVER = "sqlite+sojourn"
 
-
-class Connection(aiosqlite.Connection):
-    """aiosqlite's connection, whose statements run at once where they cannot wait."""
-
-    async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if fn.__name__ in ("commit", "rollback", "close") or (args and str(args[0]).startswith(WAITING)):
-            return await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]
-        if self._connection is None:
-            raise ValueError("Connection closed")
-        return fn(*args, **kwargs)
+T = TypeVar("T")
 
 
-def connect(database: str | Path, **options: Any) -> Connection:
-    """Return a connection to be awaited, as `aiosqlite.connect` does."""
-    options["check_same_thread"] = False
-    return Connection(lambda: sqlite3.connect(database, **options), CHUNK)
+class Cursor(sqlite3.Cursor):
+    """A cursor whose results may be read on the event loop, for they never wait."""
+
+    async def _async_soft_close(self) -> None:
+        """SQLAlchemy has an asynchronous driver's cursor close before its results are read; this one need not."""
+
+
+class Connection(sqlite3.Connection):
+    """A connection with such cursors."""
+
+    def cursor(self, factory: Any = Cursor) -> Any:
+        await_only(_at_once())  # SQLAlchemy takes a driver that awaits nothing for a mistake
+        return super().cursor(factory)
+
+
+class Dialect(SQLiteDialect_pysqlite):
+    """Python's own sqlite3 under SQLAlchemy's asyncio.
+
+    A statement answers from memory within some ten microseconds; handing it to a thread, as aiosqlite does, costs some
+    hundred, four times a statement (`make bench` shows it).
+    """
+
+    driver = "sojourn"
+    is_async = True
+    has_terminate = True
+    supports_statement_cache = True
+
+    @classmethod
+    def get_pool_class(cls, url: URL) -> type[Pool]:
+        return AsyncAdaptedQueuePool
+
+    def connect(self, *args: Any, **options: Any) -> Any:
+        return await_only(_apart(lambda: _open(*args)))
+
+    def do_commit(self, dbapi_connection: Any) -> None:
+        await_only(_apart(dbapi_connection.commit))
+
+
+registry.register("sqlite.sojourn", __name__, Dialect.__name__)
+
+
+def begin(connection: sqlite3.Connection, *, writes: bool, durable: bool) -> None:
+    """Begin a transaction. One that writes takes the lock now, for two that took it late could not take turns.
+
+    What is not durable survives the death of any process, and a power failure only once something durable follows it.
+    """
+    if not writes:
+        connection.execute("BEGIN DEFERRED")
+        return
+    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+    try:
+        _begin_within(connection, 0)
+    except sqlite3.OperationalError:  # another process writes
+        await_only(_apart(lambda: _begin_within(connection, BUSY_MILLISECONDS)))
+
+
+def _begin_within(connection: sqlite3.Connection, milliseconds: int) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+
+
+def _open(file: str) -> sqlite3.Connection:
+    seconds = BUSY_MILLISECONDS / 1000
+    connection = sqlite3.connect(file, seconds, isolation_level=None, check_same_thread=False, factory=Connection)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+async def _at_once() -> None:
+    """Wait for nothing."""
+
+
+async def _apart(work: Callable[[], T]) -> T:
+    """Do it in a thread; who is cancelled meanwhile still sees it through, for a connection does one thing at a time."""
+    job = asyncio.get_running_loop().run_in_executor(THREADS, work)
+    try:
+        return await asyncio.shield(job)
+    except asyncio.CancelledError:
+        await asyncio.wait([job])
+        raise
 
 
 def written(file: str) -> tuple[int, int]:
