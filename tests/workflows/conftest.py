@@ -11,8 +11,10 @@ from workflows.definition import EVENTS, JOURNEYS
 
 @pytest.fixture(autouse=True)
 def registries() -> Iterator[None]:
-    """Let what a test registers be forgotten when it ends."""
+    """Let each test begin with nothing registered, and what it registers be forgotten when it ends."""
     journeys, events = dict(JOURNEYS), dict(EVENTS)
+    JOURNEYS.clear()
+    EVENTS.clear()
     yield
     JOURNEYS.clear()
     JOURNEYS.update(journeys)
