@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import datetime
@@ -128,7 +127,7 @@ def _begin(connection: Connection) -> None:
     options = connection.get_execution_options()
     writes, durable = options.get("sojourn_writes", False), options.get("sojourn_durable", True)
     if connection.dialect.name == "sqlite":
-        assert isinstance(connection.connection.dbapi_connection, sqlite3.Connection)
+        assert isinstance(connection.connection.dbapi_connection, sqlite.Connection)
         sqlite.begin(connection.connection.dbapi_connection, writes=writes, durable=durable)
     elif writes and not durable:
         connection.exec_driver_sql("SET LOCAL synchronous_commit = off")

@@ -30,11 +30,19 @@ class Cursor(sqlite3.Cursor):
 
 
 class Connection(sqlite3.Connection):
-    """A connection with such cursors."""
+    """A connection with such cursors, that knows how durable its commits are."""
+
+    durable: bool | None = None
 
     def cursor(self, factory: Any = Cursor) -> Any:
         await_only(_at_once())  # SQLAlchemy takes a driver that awaits nothing for a mistake
         return super().cursor(factory)
+
+    def make_durable(self, durable: bool) -> None:
+        """Have commits wait for the disk, or not. Between two transactions."""
+        if durable is not self.durable:
+            self.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self.durable = durable
 
 
 class Dialect(SQLiteDialect_pysqlite):
@@ -56,6 +64,9 @@ class Dialect(SQLiteDialect_pysqlite):
     def connect(self, *args: Any, **options: Any) -> Any:
         return await_only(_apart(lambda: _open(*args)))
 
+    def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
+        _at_once_or_apart(cursor.connection, lambda: cursor.execute(statement, parameters))
+
     def do_commit(self, dbapi_connection: Any) -> None:
         await_only(_apart(dbapi_connection.commit))
 
@@ -63,7 +74,7 @@ class Dialect(SQLiteDialect_pysqlite):
 registry.register("sqlite.sojourn", __name__, Dialect.__name__)
 
 
-def begin(connection: sqlite3.Connection, *, writes: bool, durable: bool) -> None:
+def begin(connection: Connection, *, writes: bool, durable: bool) -> None:
     """Begin a transaction. One that writes takes the lock now, for two that took it late could not take turns.
 
     What is not durable survives the death of any process, and a power failure only once something durable follows it.
@@ -71,25 +82,31 @@ def begin(connection: sqlite3.Connection, *, writes: bool, durable: bool) -> Non
     if not writes:
         connection.execute("BEGIN DEFERRED")
         return
-    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-    try:
-        _begin_within(connection, 0)
-    except sqlite3.OperationalError:  # another process writes
-        await_only(_apart(lambda: _begin_within(connection, BUSY_MILLISECONDS)))
+    connection.make_durable(durable)
+    _at_once_or_apart(connection, lambda: connection.execute("BEGIN IMMEDIATE"))
 
 
-def _begin_within(connection: sqlite3.Connection, milliseconds: int) -> None:
-    connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
+def _at_once_or_apart(connection: sqlite3.Connection, work: Callable[[], object]) -> None:
+    """Do it on the loop if it need not wait, and else in a thread, which waits until the file is free."""
     try:
-        connection.execute("BEGIN IMMEDIATE")
+        work()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        await_only(_apart(lambda: _patiently(connection, work)))
+
+
+def _patiently(connection: sqlite3.Connection, work: Callable[[], object]) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+    try:
+        work()
     finally:
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+        connection.execute("PRAGMA busy_timeout = 0")
 
 
-def _open(file: str) -> sqlite3.Connection:
-    seconds = BUSY_MILLISECONDS / 1000
-    connection = sqlite3.connect(file, seconds, isolation_level=None, check_same_thread=False, factory=Connection)
-    connection.execute("PRAGMA journal_mode = WAL")
+def _open(file: str) -> Connection:
+    connection = sqlite3.connect(file, 0, isolation_level=None, check_same_thread=False, factory=Connection)
+    _patiently(connection, lambda: connection.execute("PRAGMA journal_mode = WAL"))
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
 
