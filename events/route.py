@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import TypeVar
 
 from pydantic import ValidationError
 from sqlalchemy import bindparam, literal_column, or_, update
@@ -17,23 +17,24 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from events.enrol import enrol
+from events.reach import arrival, hears, known_user, triggered_by
 from events.reconcile import put_right
-from events.temporal import Told, start, tell
+from events.temporal import Held, Told, is_final, start, tell, why
 from settings import Settings
 from store.session import Store, database_clock, lock, several
 from store.tables import AcceptedEvent, Person, Run
-from workflows.definition import EVENTS, EXIT, IDENTIFY, JOURNEYS, Definition, newest
-from workflows.listening import listening
-from workflows.run import Arrival, User
 from workflows.wire import Enrolment, Signal
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 LEASE = timedelta(seconds=30)
 PEOPLE_AT_ONCE = 32
 EVENTS_AT_ONCE = 1000
 IDLE_SECONDS = 0.02
 TROUBLE_SECONDS = 1.0
+CLOSING_SECONDS = 1.0  # in which a run that is just closing has closed
 
 events = AcceptedEvent.__table__  # type: ignore[attr-defined]
 people = Person.__table__  # type: ignore[attr-defined]
@@ -62,6 +63,12 @@ acted = update(events).where(events.c.id.in_(several("acted"))).values(status="r
 considered = update(events).where(events.c.id.in_(several("considered"))).values(reconsider=None)
 no_longer_fits = update(events).where(events.c.id == bindparam("event")).values(status="invalid", error=bindparam("why"))
 are_running = update(runs).where(runs.c.id.in_(several("started")), runs.c.status == "starting").values(status="running")
+could_not_start = (
+    update(runs)
+    .where(runs.c.id == bindparam("run"), runs.c.ended_at.is_(None))
+    .values(status="failed", reason=bindparam("why"), ended_at=runs.c.started_at)
+)
+newest_to_route = select(col(AcceptedEvent.id)).where(to_route).order_by(col(AcceptedEvent.id).desc()).limit(1)
 let_go = (
     update(people)
     .where(people.c.id.in_(several("people")), people.c.claimed_by == bindparam("me"))
@@ -78,6 +85,8 @@ class Work:
     open: list[Run]
     started: list[Run] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)  # events that no longer fit their class, and why
+    failed: dict[str, str] = field(default_factory=dict)  # runs that can never start, and why
+    held: bool = False  # what is left of the events waits for a run to close
 
 
 @dataclass(frozen=True)
@@ -88,27 +97,33 @@ class Router:
     client: Client
     settings: Settings
     name: str
+    held: set[int] = field(default_factory=set)  # people whose events wait for a run to close
 
     async def run(self) -> None:
         """Route for ever. With Temporal or the store away it tries again; nothing that was accepted is lost by that."""
         while True:
             written = self.store.written()
-            if not await self._try_round():
+            if not await _persist(self.round):
                 await self.store.written_since(written, IDLE_SECONDS)
 
     async def drain(self) -> None:
-        """Route until nothing is left, so that a worker that comes up late meets events before deadlines."""
-        while await self._try_round():
-            pass
+        """Route all that is accepted by now, so that a worker that comes up late meets events before deadlines.
 
-    async def _try_round(self) -> bool:
-        """Make a round; False if nothing was left to do."""
-        try:
-            return await self.round() > 0
-        except (RPCError, OSError, SQLAlchemyError) as error:
-            log.warning("routing waits, for Temporal or the store does not answer: %s", error)
-            await asyncio.sleep(TROUBLE_SECONDS)
-            return True
+        What another router has claimed is waited for, be it dead; what waits for a run to close takes a worker, and is not.
+        """
+        newest = await _persist(self._newest)
+        while await _persist(lambda: self._is_left(newest)):
+            if not await _persist(self.round):
+                await asyncio.sleep(IDLE_SECONDS)
+
+    async def _newest(self) -> int:
+        async with self.store.read() as session:
+            return (await session.exec(newest_to_route)).first() or 0
+
+    async def _is_left(self, newest: int) -> bool:
+        left = select(AcceptedEvent.id).where(to_route, col(AcceptedEvent.id) <= newest)
+        async with self.store.read() as session:
+            return (await session.exec(left.where(col(AcceptedEvent.person_id).not_in(self.held)).limit(1))).first() is not None
 
     async def round(self) -> int:
         """Route what is pending of some people, each in order, side by side. Returns how many people."""
@@ -147,12 +162,15 @@ class Router:
         ]
 
     async def _route(self, work: Work) -> None:
-        for event in work.events:
+        for place, event in enumerate(work.events):
             try:
                 await self._event(work, event)
             except ValidationError as error:
-                log.error("event %s (%s) no longer fits its class and acts on nothing: %s", event.id, event.name, error)
-                work.refused[event.id or 0] = str(error)
+                log.error("event %s (%s) no longer fits its class and acts on nothing: %s", event.id, event.name, why(error))
+                work.refused[event.id or 0] = why(error)
+            except Held:
+                work.events, work.held = work.events[:place], True
+                return
 
     async def _event(self, work: Work, event: AcceptedEvent) -> None:
         """Let one event act: on the runs that listen to it, and on the journeys that it starts."""
@@ -185,14 +203,30 @@ class Router:
 
     async def _start(self, work: Work, event: AcceptedEvent, runs: Iterable[Run]) -> None:
         for run in runs:
-            enrolment = self._enrolment(work.person, run, event)
-            while not await start(self.client, run, enrolment, self.settings.task_queue):
-                if not await self._is_starting(run):
-                    break
-                await asyncio.sleep(IDLE_SECONDS)  # the person's last run of this journey is just closing
-            if event.reconsider is not None:
-                await self._catch_up(work.person, run, event)
-            work.started.append(run)
+            try:
+                await self._begin(work.person, run, event)
+            except (ValidationError, RPCError) as error:
+                if is_final(error):
+                    work.failed[run.id] = f"cannot start: {why(error)}"
+                    work.open.remove(run)
+                    log.error("run %s (%s) %s", run.id, run.journey, work.failed[run.id])
+                if not is_final(error) or isinstance(error, ValidationError):
+                    raise
+            else:
+                work.started.append(run)
+
+    async def _begin(self, person: Person, run: Run, event: AcceptedEvent) -> None:
+        """Start the run's workflow. Raises Held if the one before it stays open; one that is just closing is waited for."""
+        enrolment = self._enrolment(person, run, event)
+        for _ in range(int(CLOSING_SECONDS / IDLE_SECONDS)):
+            if await start(self.client, run, enrolment, self.settings.task_queue) or not await self._is_starting(run):
+                break
+            await asyncio.sleep(IDLE_SECONDS)
+        else:
+            log.warning("run %s waits for the run before it under %s, which Temporal has open, to close", run.id, run.workflow_id)
+            raise Held
+        if event.reconsider is not None:
+            await self._catch_up(person, run, event)
 
     async def _catch_up(self, person: Person, run: Run, trigger: AcceptedEvent) -> None:
         """Tell a run that starts on an event of some time ago what has acted since: the run before it had that in its place."""
@@ -210,7 +244,13 @@ class Router:
 
     async def _tell(self, person: Person, run: Run, event: AcceptedEvent) -> Told:
         reaching = arrival(event, known_user(person, run))
-        return await tell(self.client, run, reaching.event, Signal(run.id, reaching))
+        try:
+            return await tell(self.client, run, reaching.event, Signal(run.id, reaching))
+        except RPCError as error:
+            if not is_final(error):
+                raise
+            log.error("event %s (%s) cannot reach run %s: %s", event.id, event.name, run.id, why(error))
+            return Told.REFUSED
 
     def _enrolment(self, person: Person, run: Run, event: AcceptedEvent) -> Enrolment:
         return Enrolment(
@@ -230,64 +270,28 @@ class Router:
         """
         again = [event.id for work in done for event in work.events if event.reconsider is not None]
         started = [run.id for work in done for run in work.started]
+        held = {work.person.id or 0 for work in done if work.held}
         async with self.store.write(durable=False) as session:
             await session.exec(acted, params={"acted": [event.id for work in done for event in work.events]})
             if again:
                 await session.exec(considered, params={"considered": again})
             for event, error in [entry for work in done for entry in work.refused.items()]:
                 await session.exec(no_longer_fits, params={"event": event, "why": error})
+            for run, error in [entry for work in done for entry in work.failed.items()]:
+                await session.exec(could_not_start, params={"run": run, "why": error})
             if started:
                 await session.exec(are_running, params={"started": started})
-            await session.exec(let_go, params={"people": [work.person.id for work in works], "me": self.name})
+            finished = [work.person.id for work in works if work.person.id not in held]  # the others' lease runs out
+            await session.exec(let_go, params={"people": finished, "me": self.name})
+        self.held.difference_update(work.person.id or 0 for work in works)
+        self.held.update(held)
 
 
-def triggered_by(event: AcceptedEvent) -> list[Definition[Any]]:
-    """Return the journeys, in their newest version, that this event starts; the one to be reconsidered, if it names one."""
-    return [
-        definition
-        for definition in newest()
-        if event.name in definition.trigger_names and event.reconsider in (None, definition.name)
-    ]
-
-
-def hears(run: Run, event: AcceptedEvent) -> bool:
-    """Say whether an event reaches that open run: it listens to it, or to what the event changed about the person.
-
-    A run whose journey is not in the code is told everything: it has it all when its journey is put back.
-    """
-    if event.run_id is not None:
-        return event.run_id == run.id
-    if run.trigger_id is not None and event.id is not None and event.id <= run.trigger_id:
-        return False
-    definition = JOURNEYS.get((run.journey, run.version))
-    if definition is None:
-        return True
-    heard = listening(definition)
-    kind = EVENTS.get(event.name)
-    named = event.kind == "track" and event.name in heard.events
-    if named and kind is not None and definition.concerns(kind, event.data, run.key):
-        return True
-    return not heard.traits.isdisjoint(event.changed) or not {"zone", "locale"}.isdisjoint(event.changed)
-
-
-def known_user(person: Person, run: Run) -> User:
-    """Return what that run may know of the person: no trait that its journey does not read."""
-    definition = JOURNEYS.get((run.journey, run.version))
-    read = listening(definition).traits if definition else frozenset[str]()
-    traits = {name: value for name, value in person.traits.items() if name in read}
-    return User(person.user_id, person.zone, person.locale, traits)
-
-
-def arrival(event: AcceptedEvent, user: User | None) -> Arrival:
-    """Return the event as runs get it: the declared fields of its type, and no other property.
-
-    Raises pydantic's ValidationError if it does not fit its type (any more).
-    """
-    assert event.id is not None
-    if event.kind == "exit":
-        return Arrival(event.id, EXIT, event.accepted_at, {"actor": event.data["actor"], "reason": event.data["reason"]})
-    kind = EVENTS.get(event.name) if event.kind in ("track", "run") else None
-    if kind is None:
-        return Arrival(event.id, IDENTIFY, event.accepted_at, {}, user)
-    data = kind.model_validate(event.data).model_dump(mode="json")
-    return Arrival(event.id, event.name, event.accepted_at, data, user)
+async def _persist(act: Callable[[], Awaitable[T]]) -> T:
+    """Do it, again and again while Temporal or the store does not answer."""
+    while True:
+        try:
+            return await act()
+        except (RPCError, OSError, SQLAlchemyError) as error:
+            log.warning("routing waits, for Temporal or the store does not answer: %s", error)
+            await asyncio.sleep(TROUBLE_SECONDS)

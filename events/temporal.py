@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from pydantic import ValidationError
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
@@ -31,6 +32,11 @@ class Told(Enum):
 
     REACHED = "the run has it"
     CLOSED = "there is no open run of that id"
+    REFUSED = "it can never have it"
+
+
+class Held(Exception):
+    """The person's last run of a journey is still open in Temporal, where the next one cannot start beside it."""
 
 
 async def start(client: Client, run: Run, enrolment: Enrolment, task_queue: str) -> bool:
@@ -104,3 +110,16 @@ def seen(info: WorkflowExecutionInfo) -> Seen:
 
 def _minute(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M}"
+
+
+def is_final(error: ValidationError | RPCError) -> bool:
+    """Say whether trying again can never help: Temporal takes no such id, size or number of signals."""
+    return isinstance(error, ValidationError) or error.status == RPCStatusCode.INVALID_ARGUMENT
+
+
+def why(error: ValidationError | RPCError) -> str:
+    """Say what is wrong without the values, which may be private."""
+    if isinstance(error, RPCError):
+        return error.message
+    wrong = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in wrong)

@@ -1,0 +1,62 @@
+"""Whom does an event reach? The journeys that it starts, the runs that hear of it, and what they are told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from store.tables import AcceptedEvent, Person, Run
+from workflows.definition import EVENTS, EXIT, IDENTIFY, JOURNEYS, Definition, newest
+from workflows.listening import listening
+from workflows.run import Arrival, User
+
+
+def triggered_by(event: AcceptedEvent) -> list[Definition[Any]]:
+    """Return the journeys, in their newest version, that this event starts; the one to be reconsidered, if it names one."""
+    return [
+        definition
+        for definition in newest()
+        if event.name in definition.trigger_names and event.reconsider in (None, definition.name)
+    ]
+
+
+def hears(run: Run, event: AcceptedEvent) -> bool:
+    """Say whether an event reaches that open run: it listens to it, or to what the event changed about the person.
+
+    A run whose journey is not in the code is told everything: it has it all when its journey is put back.
+    """
+    if event.run_id is not None:
+        return event.run_id == run.id
+    if run.trigger_id is not None and event.id is not None and event.id <= run.trigger_id:
+        return False
+    definition = JOURNEYS.get((run.journey, run.version))
+    if definition is None:
+        return True
+    heard = listening(definition)
+    kind = EVENTS.get(event.name)
+    named = event.kind == "track" and event.name in heard.events
+    if named and kind is not None and definition.concerns(kind, event.data, run.key):
+        return True
+    return not heard.traits.isdisjoint(event.changed) or not {"zone", "locale"}.isdisjoint(event.changed)
+
+
+def known_user(person: Person, run: Run) -> User:
+    """Return what that run may know of the person: no trait that its journey does not read."""
+    definition = JOURNEYS.get((run.journey, run.version))
+    read = listening(definition).traits if definition else frozenset[str]()
+    traits = {name: value for name, value in person.traits.items() if name in read}
+    return User(person.user_id, person.zone, person.locale, traits)
+
+
+def arrival(event: AcceptedEvent, user: User | None) -> Arrival:
+    """Return the event as runs get it: the declared fields of its type, and no other property.
+
+    Raises pydantic's ValidationError if it does not fit its type (any more).
+    """
+    assert event.id is not None
+    if event.kind == "exit":
+        return Arrival(event.id, EXIT, event.accepted_at, {"actor": event.data["actor"], "reason": event.data["reason"]})
+    kind = EVENTS.get(event.name) if event.kind in ("track", "run") else None
+    if kind is None:
+        return Arrival(event.id, IDENTIFY, event.accepted_at, {}, user)
+    data = kind.model_validate(event.data).model_dump(mode="json")
+    return Arrival(event.id, event.name, event.accepted_at, data, user)
