@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, func, update
 from sqlmodel import col, select
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -34,8 +34,10 @@ close = (
 begun = select(runs.c.trigger_id).where(
     runs.c.person_id == bindparam("person"), runs.c.journey == bindparam("into"), runs.c.trigger_id.is_not(None)
 )
-consider_again = (
-    update(events).where(events.c.id.in_(several("late")), events.c.id.not_in(begun)).values(reconsider=bindparam("into"))
+consider_again = (  # beside the journeys that it is to be reconsidered for already
+    update(events)
+    .where(events.c.id.in_(several("late")), events.c.id.not_in(begun))
+    .values(reconsider=func.coalesce(events.c.reconsider + " ", "") + bindparam("into"))
 )
 
 

@@ -11,12 +11,11 @@ from workflows.run import Arrival, User
 
 
 def triggered_by(event: AcceptedEvent) -> list[Definition[Any]]:
-    """Return the journeys, in their newest version, that this event starts; the one to be reconsidered, if it names one."""
-    return [
-        definition
-        for definition in newest()
-        if event.name in definition.trigger_names and event.reconsider in (None, definition.name)
-    ]
+    """Return the journeys, in their newest version, that this event starts; those it is reconsidered for, if it names some."""
+    starting = [definition for definition in newest() if event.name in definition.trigger_names]
+    if event.reconsider is None:
+        return starting
+    return [definition for definition in starting if definition.name in event.reconsider.split()]
 
 
 def hears(run: Run, event: AcceptedEvent) -> bool:

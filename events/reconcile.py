@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 EVERY = timedelta(seconds=20)
 SETTLING = timedelta(seconds=5)  # younger runs may not be listed yet
+CLOSING = timedelta(seconds=2)  # from the closing of a row to that of its workflow, with time to spare
 PAGE = 1000
 
 # What became of a run whose workflow was closed from outside, by Temporal's status.
@@ -55,6 +56,8 @@ async def reconcile(store: Store, client: Client, task_queue: str) -> int:
         ended: list[Run] = []
         for some in _chunks(sorted(listed - {run.id for run in rows})):
             ended += (await session.exec(select(Run).where(col(Run.ended_at).is_not(None), col(Run.id).in_(some)))).all()
+    if ended:  # most have only just closed their row, and close their workflow in a moment: what is still open then is not
+        await asyncio.sleep(CLOSING.total_seconds())
     wrong = [*(run for run in rows if run.id not in listed), *ended]
     for run in wrong:
         await put_right(store, client, run)
@@ -70,7 +73,8 @@ async def put_right(store: Store, client: Client, run: Run) -> None:
     """Make the row of a run say what Temporal says of its workflow."""
     found = await look(client, run.workflow_id)
     if found is not None and found.run_id == run.id and found.is_open:
-        await _reopen(store, run)
+        if run.ended_at is not None:
+            await _reopen(store, run)
         return
     status, reason = ENDED.get(found.status, DELETED) if found is not None and found.run_id == run.id else DELETED
     async with store.write() as session:

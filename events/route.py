@@ -23,6 +23,7 @@ from events.temporal import Held, Told, is_final, start, tell, why
 from settings import Settings
 from store.session import Store, database_clock, lock, several
 from store.tables import AcceptedEvent, Person, Run
+from workflows.definition import EVENTS
 from workflows.wire import Enrolment, Signal
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,9 @@ their_events = (
 )
 their_runs = select(Run).where(col(Run.person_id).in_(several("people")), col(Run.ended_at).is_(None))
 acted = update(events).where(events.c.id.in_(several("acted"))).values(status="routed")
-considered = update(events).where(events.c.id.in_(several("considered"))).values(reconsider=None)
+considered = (  # unless another journey has asked for it meanwhile: then it is considered again for both
+    update(events).where(events.c.id == bindparam("event"), events.c.reconsider == bindparam("for")).values(reconsider=None)
+)
 no_longer_fits = update(events).where(events.c.id == bindparam("event")).values(status="invalid", error=bindparam("why"))
 are_running = update(runs).where(runs.c.id.in_(several("started")), runs.c.status == "starting").values(status="running")
 could_not_start = (
@@ -189,7 +192,7 @@ class Router:
     async def _enrol(self, work: Work, event: AcceptedEvent) -> list[Run]:
         """Add the rows of the runs that this event starts, and return those to start; some may be from before a router died."""
         inside = {(run.journey, run.key) for run in work.open if run.trigger_id != event.id}
-        starting = [each for each in triggered_by(event) if (each.name, each.key_of(event.data)) not in inside]
+        starting = [each for each in triggered_by(event) if (each.name, each.key_of(EVENTS[event.name], event.data)) not in inside]
         if not starting:
             return []
         async with self.store.write() as session:
@@ -268,13 +271,13 @@ class Router:
 
         Lost with a power failure, it is done again: whatever came of it later is durable only together with it.
         """
-        again = [event.id for work in done for event in work.events if event.reconsider is not None]
+        again = [event for work in done for event in work.events if event.reconsider is not None]
         started = [run.id for work in done for run in work.started]
         held = {work.person.id or 0 for work in done if work.held}
         async with self.store.write(durable=False) as session:
             await session.exec(acted, params={"acted": [event.id for work in done for event in work.events]})
-            if again:
-                await session.exec(considered, params={"considered": again})
+            for each in again:
+                await session.exec(considered, params={"event": each.id, "for": each.reconsider})
             for event, error in [entry for work in done for entry in work.refused.items()]:
                 await session.exec(no_longer_fits, params={"event": event, "why": error})
             for run, error in [entry for work in done for entry in work.failed.items()]:

@@ -88,7 +88,7 @@ class AcceptedEvent(SQLModel, table=True):
     `status`: `pending` until the router has acted on it, then `routed`; `unknown` and `invalid` events are kept, with
     `error`, and never reach a run. `clock_offset` is what the run's clock is ahead of the real one, in seconds: 0 but for
     a played stream. `run_id` is set on what concerns one run only. `changed` names what the call changed about the person
-    (`zone`, `locale`, traits), which open runs may have to know. `reconsider` names the journey that this event is to be
+    (`zone`, `locale`, traits), which open runs may have to know. `reconsider` names the journeys that this event is to be
     considered for again, as a trigger.
     """
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from types import UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 if TYPE_CHECKING:
     from workflows.journey import Journey
@@ -30,7 +30,7 @@ class Event(BaseModel):
     Its fields are all that a journey and a run's history see of the event; other properties are stored, and stay out.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", validate_by_name=True, validate_by_alias=True)
     name: ClassVar[str]
 
     def __init_subclass__(cls, *, name: str | None = None, **kwargs: Any) -> None:
@@ -95,13 +95,16 @@ class Definition(Generic[E]):
     key: str | None = None
     topic: str = ""
 
-    def key_of(self, data: Mapping[str, Any]) -> str:
-        """Return which of a person's parallel runs an event with this data belongs to: '' for a journey without a key."""
-        return "" if self.key is None else str(data.get(self.key, ""))
+    def key_of(self, event: type[Event], data: Mapping[str, Any]) -> str:
+        """Return which of a person's parallel runs such an event belongs to: '' for a journey without a key.
+
+        By the typed event, so that a key reads the same however it was spelled on the wire.
+        """
+        return "" if self.key is None else str(_field(event, data, self.key))
 
     def concerns(self, event: type[Event], data: Mapping[str, Any], key: str) -> bool:
         """Say whether an event of that type reaches the run of that key: all that lack the field do, else the equal ones."""
-        return self.key is None or self.key not in event.model_fields or str(data.get(self.key, "")) == key
+        return self.key is None or self.key not in event.model_fields or str(_field(event, data, self.key)) == key
 
     @cached_property
     def exit_names(self) -> frozenset[str]:
@@ -168,6 +171,14 @@ def current(name: str) -> Definition[Any] | None:
 def newest() -> list[Definition[Any]]:
     """Return the newest version of every journey, by name."""
     return [definition for name in sorted({name for name, _ in JOURNEYS}) if (definition := current(name))]
+
+
+def _field(event: type[Event], data: Mapping[str, Any], name: str) -> Any:
+    """Return a field's value of an event, as its type has it; as it stands, if the event no longer fits its type."""
+    try:
+        return getattr(event.model_validate(data), name)
+    except ValidationError:
+        return data.get(name, "")
 
 
 def _triggers(function: JourneyFunction[E]) -> tuple[type[E], ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from workflows.clock import zone
@@ -41,12 +40,11 @@ def _moment(moment: datetime, where: ZoneInfo) -> str:
 
 
 def _outcome(step: Step) -> str:
-    outcome: Any = step.outcome
-    match step.key.partition(":")[0]:
-        case "send":
-            return f"{outcome['status']}: {outcome['reason']}" if outcome["reason"] else str(outcome["status"])
-        case "wait":
-            return "timed out" if outcome is None else f"event {outcome}"
-        case "split":
-            return str(outcome)
-    return "done"
+    match step.outcome:
+        case {"status": status, "reason": reason}:
+            return f"{status}: {reason}" if reason else str(status)
+        case int(seq):
+            return f"event {seq}"
+        case str(variant):
+            return variant
+    return "timed out" if step.key.startswith("wait:") else "done"

@@ -23,6 +23,7 @@ C = TypeVar("C", bound=Event)
 T = TypeVar("T")
 
 ZERO = timedelta(0)
+WAITING = ("wait_for", "sleep", "until")
 LONGEST = timedelta(days=3653)
 
 
@@ -88,7 +89,7 @@ class Journey:
         self._place = 0
         self._moment = started
         self._exit: str | None = None
-        self._skipped: str | None = None
+        self._verb = ""
         arrivals, memory.inbox = memory.inbox, []
         for arrival in arrivals:
             self.take(arrival)
@@ -124,7 +125,7 @@ class Journey:
 
     async def send(self, message: Message, *, key: str | None = None) -> Receipt:
         """Deliver `message` if the gate allows it, waiting out quiet hours and caps until it expires."""
-        key = self._key(key or f"send:{message.channel}/{message.template}")
+        key = self._key("send", key or f"send:{message.channel}/{message.template}")
         if step := self._logged(key):
             return Receipt(**step.outcome)
         deadline = await self._enter(key, _checked(message.expires))
@@ -168,7 +169,7 @@ class Journey:
 
         It may have come before the wait began; the trigger does not count. `where` filters on the typed event.
         """
-        key = self._key(key or "wait:" + "|".join(event.name for event in events))
+        key = self._key("wait_for", key or "wait:" + "|".join(event.name for event in events))
         step = self._logged(key)
         if step is None:
             deadline = await self._enter(key, _checked(within))
@@ -178,7 +179,7 @@ class Journey:
 
     async def sleep(self, duration: timedelta, *, key: str | None = None) -> None:
         """Do nothing for `duration`."""
-        key = self._key(key or "sleep")
+        key = self._key("sleep", key or "sleep")
         if not self._logged(key):
             await self._rest(key, await self._enter(key, _checked(duration)))
 
@@ -194,7 +195,7 @@ class Journey:
 
         `spread` adds a share of it that is fixed by person, so that a wave at 09:00 is spread over, say, 20 minutes.
         """
-        key = self._key(key or "until")
+        key = self._key("until", key or "until")
         if not self._logged(key):
             await self._begin(key)
             deadline = self._moment_of(moment, on, spread)
@@ -205,7 +206,7 @@ class Journey:
         self, experiment: str, variants: Mapping[str, T], weights: Mapping[str, int] | None = None, *, key: str | None = None
     ) -> T:
         """Return the variant this person has in the experiment: the same for good, whatever becomes of the weights."""
-        key = self._key(key or f"split:{experiment}")
+        key = self._key("split", key or f"split:{experiment}")
         step = self._logged(key)
         if step is None:
             deadline = await self._enter(key, ZERO)
@@ -260,12 +261,12 @@ class Journey:
         self.memory.ended_by = order
 
     def skip(self, order: Order) -> None:
-        self._skipped = order.step
+        self.memory.skipped = order.step
 
     def skippable(self, step: str) -> bool:
         """Say whether that step is the open one, and one that waits: a send that has begun is let finish."""
         at = self.memory.open
-        return at is not None and at.key == step and (at.retry_at is not None or not step.startswith("send:"))
+        return at is not None and at.key == step and (at.retry_at is not None or at.verb in WAITING)
 
     @property
     def unseen_triggers(self) -> list[int]:
@@ -275,7 +276,8 @@ class Journey:
 
     # How a step is taken
 
-    def _key(self, base: str) -> str:
+    def _key(self, verb: str, base: str) -> str:
+        self._verb = verb
         calls = self._calls[base] = self._calls.get(base, 0) + 1
         return base if calls == 1 else f"{base}#{calls}"
 
@@ -304,7 +306,7 @@ class Journey:
 
     def _open(self, key: str, deadline: datetime) -> datetime:
         """Open the step, or go on with it as the continued run left it. Returns its absolute deadline."""
-        self.memory.open = self.memory.open or Open(key, deadline)
+        self.memory.open = self.memory.open or Open(key, deadline, verb=self._verb)
         return self.memory.open.deadline
 
     async def _settle(self, ready: Callable[[], bool], deadline: datetime) -> bool:
@@ -316,14 +318,14 @@ class Journey:
         key, overdue = self.memory.open.key, self._runtime.now() >= deadline
 
         def over() -> bool:
-            return self._leaving or (self.memory.paused is None and (overdue or self._skipped == key or ready()))
+            return self._leaving or (self.memory.paused is None and (overdue or self.memory.skipped == key or ready()))
 
         while not over():
             if not await self._runtime.wait(over, None if overdue else deadline, lambda: self._summary(key, deadline)):
                 overdue = True
         self._leave_if_exited()
         self._moment = max(self._runtime.now(), deadline) if overdue else self._runtime.now()
-        skipped, self._skipped = self._skipped == key, None
+        skipped, self.memory.skipped = self.memory.skipped == key, None
         return skipped
 
     def _over(self, key: str, outcome: Any, deadline: datetime) -> Step:
@@ -385,15 +387,13 @@ class Journey:
         return next_time(self._runtime.now(), moment, self.zone, on, spread * share(self.user.id))
 
     def _summary(self, key: str, deadline: datetime) -> str:
-        verb, _, name = key.partition(":")
-        left = in_words(deadline - self._runtime.now())
-        match verb:
-            case "wait":
-                return f"wait for {name}, {left}"
+        name = key.partition(":")[2] or key
+        match self._verb:
+            case "wait_for":
+                return f"wait for {name}, {in_words(deadline - self._runtime.now())}"
             case "send":
-                return f"{name} waits for its gate, {left}"
-            case _:
-                return f"until {deadline.astimezone(self.zone):%a %d %b %Y %H:%M}"
+                return f"{name} waits for its gate, {in_words(deadline - self._runtime.now())}"
+        return f"until {deadline.astimezone(self.zone):%a %d %b %Y %H:%M}"
 
     def _mismatch(self, key: str, logged: str) -> StepMismatch:
         return StepMismatch(

@@ -70,6 +70,7 @@ class Open:
     key: str
     deadline: datetime
     retry_at: datetime | None = None
+    verb: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class Memory:
     inbox: list[Arrival] = field(default_factory=list)
     open: Open | None = None
     paused: Order | None = None
+    skipped: str | None = None
     ended_by: Order | None = None
 
 

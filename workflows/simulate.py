@@ -243,7 +243,7 @@ class _Life:
 
     def _event(self, event: Event) -> None:
         data = event.__dict__
-        enrolling = [each for each in self.definitions if event.name in each.trigger_names and not self._has_open(each, data)]
+        enrolling = [each for each in self.definitions if event.name in each.trigger_names and not self._has_open(each, event)]
         arrival = Arrival(self.seq, event.name, self.clock, data)
         self.events.append((arrival, event))
         for run in list(self.open):
@@ -253,12 +253,12 @@ class _Life:
             self._enrol(definition, event, self.seq)
         self._bury()
 
-    def _has_open(self, definition: Definition[Any], data: Mapping[str, Any]) -> bool:
-        key = definition.key_of(data)
+    def _has_open(self, definition: Definition[Any], event: Event) -> bool:
+        key = definition.key_of(type(event), event.__dict__)
         return any(run.definition.name == definition.name and run.key == key for run in self.open)
 
     def _enrol(self, definition: Definition[Any], event: Event, seq: int) -> None:
-        key = definition.key_of(event.__dict__)
+        key = definition.key_of(type(event), event.__dict__)
         ended = [run.result.ended for run in self.runs if run.definition.name == definition.name and run.key == key]
         if refusal(definition.again, max((each for each in ended if each), default=None), self.clock) is None:
             run = _Run(self, definition, event, key, seq)
@@ -293,7 +293,7 @@ class _Life:
         for run in ended:
             for seq in run.journey.unseen_triggers:
                 event = run.journey.event(seq)
-                if run.definition in self.definitions and not self._has_open(run.definition, event.__dict__):
+                if run.definition in self.definitions and not self._has_open(run.definition, event):
                     self._enrol(run.definition, event, seq)
         self._bury()
 

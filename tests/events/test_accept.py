@@ -246,7 +246,10 @@ async def test_null_is_a_value_of_a_trait_and_takes_an_address_away(store: Store
 
 
 async def test_an_identify_names_what_it_changed_and_one_that_changed_nothing_goes_nowhere(store: Store) -> None:
-    said: dict[str, Any] = {"traits": {"plan": "pro", "beta": True, "email": "ada@example.org"}, "context": {"timezone": "UTC", "locale": "en"}}
+    said: dict[str, Any] = {
+        "traits": {"plan": "pro", "beta": True, "email": "ada@example.org"},
+        "context": {"timezone": "UTC", "locale": "en"},
+    }
     await identify(store, **said)
     assert ((await event(store)).status, set((await event(store)).changed)) == ("pending", {"plan", "beta", "zone", "locale"})
     await identify(store, **said)
