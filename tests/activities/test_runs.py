@@ -112,3 +112,14 @@ async def test_triggers_that_came_too_late_are_considered_again(house: House) ->
 
 async def test_closing_a_run_that_is_gone_does_nothing(house: House) -> None:
     await house.run("close_run", Closing("r_gone", "completed", "", NOON))
+
+
+async def test_a_trigger_that_came_too_late_for_two_journeys_is_considered_again_for_both(house: House) -> None:
+    late = await house.happen(Ordered.name)
+    other = (await the_run(house)).model_copy(update={"id": "r_other", "journey": "farewell", "workflow_id": "farewell/u"})
+    async with house.store.write() as session:
+        session.add(Run(**other.model_dump()))
+    await close(house, "completed", "", late)
+    await house.run("close_run", Closing("r_other", "completed", "", NOON, [late]))
+
+    assert await reconsidered(house) == {late: "greeting farewell"}
