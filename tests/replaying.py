@@ -11,11 +11,13 @@ import importlib
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from types import ModuleType
 
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
+from workflows.definition import EVENTS, JOURNEYS, Definition, Event
 from workflows.temporal import JourneyWorkflow, runner
 
 MODULES = "modules.txt"
@@ -40,9 +42,19 @@ async def _each(histories: Sequence[WorkflowHistory]) -> AsyncIterator[WorkflowH
         yield history
 
 
+def register(module: ModuleType) -> None:
+    """Put a module's journeys and events where workers look for them, those too that it keeps to itself."""
+    for each in vars(module).values():
+        if isinstance(each, Definition):
+            JOURNEYS[each.name, each.version] = each
+            EVENTS.update((event.name, event) for event in each.triggers)
+        elif isinstance(each, type) and issubclass(each, Event) and each is not Event:
+            EVENTS[each.name] = each
+
+
 def main(folder: Path) -> int:
     for module in (folder / MODULES).read_text().split():
-        importlib.import_module(module)
+        register(importlib.import_module(module))
     histories = [WorkflowHistory.from_json(file.stem, file.read_text()) for file in sorted(folder.glob("*.json"))]
     found = [line for sandbox in (False, True) for line in asyncio.run(failures(histories, sandbox=sandbox))]
     for line in found:

@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from workflows.rules import RULES, Facts, Policy, QuietHours, Verdict, decide
@@ -126,6 +126,10 @@ def test_quiet_hours_that_end_in_a_repeated_hour_end_both_times() -> None:
     assert verdict.retry_at == datetime.fromisoformat("2025-10-26T02:30:00+01:00")
 
 
+def _minutes(at: time) -> int:
+    return at.hour * 60 + at.minute
+
+
 CHANGES = (
     ("Europe/Berlin", "2025-03-30"),
     ("Europe/Berlin", "2025-10-26"),
@@ -138,13 +142,14 @@ CHANGES = (
 @given(
     change=st.sampled_from(CHANGES),
     since=st.integers(-24 * 60, 24 * 60),
-    start=st.times().map(lambda at: at.replace(second=0, microsecond=0)),
-    end=st.times().map(lambda at: at.replace(second=0, microsecond=0)),
+    start=st.times().map(lambda at: time(at.hour, at.minute)),
+    end=st.times().map(lambda at: time(at.hour, at.minute)),
 )
 @example(change=CHANGES[1], since=90, start=time(22), end=time(2, 30))
 def test_a_deferred_message_is_asked_again_when_its_hours_are_over(
     change: tuple[str, str], since: int, start: time, end: time
 ) -> None:
+    assume((_minutes(start) - _minutes(end)) % (24 * 60) >= 120)  # a clock change cannot skip all of the open hours
     where, hours = ZoneInfo(change[0]), QuietHours(start, end)
     now = datetime.fromisoformat(change[1]).replace(tzinfo=UTC) + timedelta(minutes=since)
     verdict = decide(facts(now, change[0], hours, expires=now + 3 * DAY))
