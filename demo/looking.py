@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import PendingActivityState, WorkflowExecutionStatus
+from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.api.workflow.v1 import PendingActivityInfo
-from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
+
+from events.temporal import describe, seen
 
 
 class Unrest(Enum):
@@ -40,18 +40,11 @@ class Rest:
 
 
 async def look(temporal: Client, workflow_id: str) -> Rest | Unrest:
-    """Look at the latest workflow of that id, with one call.
-
-    Asked of the raw service: the SDK's own `describe` cannot read the status of a run that was paused in the UI.
-    """
-    request = DescribeWorkflowExecutionRequest(namespace=temporal.namespace, execution=WorkflowExecution(workflow_id=workflow_id))
-    try:
-        found = await temporal.workflow_service.describe_workflow_execution(request)
-    except RPCError as error:
-        if error.status == RPCStatusCode.NOT_FOUND:
-            return Unrest.OVER
-        raise
-    match WorkflowExecutionStatus.Name(found.workflow_execution_info.status).removeprefix("WORKFLOW_EXECUTION_STATUS_"):
+    """Look at the latest workflow of that id, with one call."""
+    found = await describe(temporal, workflow_id)
+    if found is None:
+        return Unrest.OVER
+    match seen(found.workflow_execution_info).status:
         case "RUNNING" | "PAUSED":
             return _rest(found)
         case "COMPLETED" | "CONTINUED_AS_NEW":

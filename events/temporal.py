@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
-from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -86,19 +86,24 @@ class Seen:
         return self.status in OPEN
 
 
-async def look(client: Client, workflow_id: str) -> Seen | None:
-    """Return the latest workflow under that id, or None if Temporal knows none.
+async def describe(client: Client, workflow_id: str) -> DescribeWorkflowExecutionResponse | None:
+    """Return all that Temporal tells of the latest workflow under that id, or None if it knows none.
 
     Asked of the raw service: the SDK's own `describe` cannot read the status of a run that was paused in the UI.
     """
     request = DescribeWorkflowExecutionRequest(namespace=client.namespace, execution=WorkflowExecution(workflow_id=workflow_id))
     try:
-        answer = await client.workflow_service.describe_workflow_execution(request)
+        return await client.workflow_service.describe_workflow_execution(request)
     except RPCError as error:
         if error.status == RPCStatusCode.NOT_FOUND:
             return None
         raise
-    return seen(answer.workflow_execution_info)
+
+
+async def look(client: Client, workflow_id: str) -> Seen | None:
+    """Return the latest workflow under that id, or None if Temporal knows none."""
+    answer = await describe(client, workflow_id)
+    return None if answer is None else seen(answer.workflow_execution_info)
 
 
 def seen(info: WorkflowExecutionInfo) -> Seen:

@@ -113,6 +113,8 @@ async def test_triggers_that_came_too_late_are_considered_again(house: House) ->
 async def test_closing_a_run_that_is_gone_does_nothing(house: House) -> None:
     await house.run("close_run", Closing("r_gone", "completed", "", NOON))
 
+    assert (await the_run(house)).ended_at is None
+
 
 async def test_a_trigger_that_came_too_late_for_two_journeys_is_considered_again_for_both(house: House) -> None:
     late = await house.happen(Ordered.name)
