@@ -16,7 +16,8 @@ from api.body import BoundedRoute
 from api.errors import Problem, problems
 from api.views import CardView, ConsentView, DeviceView, MessageView, RunSummary, UserView, summary_of
 from events.calls import ID_BYTES
-from events.profiles import meet
+from events.meeting import meet
+from events.merging import When
 from store.tables import Consent, Delivery, Device, InboxCard, Person, Run
 from workflows.clock import zone
 
@@ -117,7 +118,7 @@ async def consent(user_id: UserId, body: ConsentBody, store: InStore, clock: InC
     if "\0" in user_id or len(user_id.encode()) > ID_BYTES:
         raise Problem(422, "invalid", f"user_id: at most {ID_BYTES} bytes, without NUL")
     async with store.write() as session:
-        person = (await meet(await session.connection(), [user_id], clock.at))[user_id]
+        person = (await meet(await session.connection(), [user_id], When(clock.at, clock.offset)))[user_id]
         if person.erased:
             raise Problem(404, "not_found", f"nobody is known as {user_id!r}")
         row = Consent(

@@ -11,7 +11,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.calls import Call, Clock
-from events.profiles import Profile, keep, meet
+from events.joining import joins
+from events.meeting import meet
+from events.merging import When
+from events.profiles import Profile, keep
 from store.session import Store, several
 from store.tables import AcceptedEvent
 
@@ -52,12 +55,12 @@ async def retrying(attempt: Callable[[], Awaitable[T]]) -> T:
 async def _accept(store: Store, calls: Sequence[Call], clock: Clock) -> None:
     async with store.write() as session:
         connection = await session.connection()
-        people = await meet(connection, {call.user_id for call in calls}, clock.at)
+        people = await meet(connection, {call.user_id for call in calls}, When(clock.at, clock.offset), joins(calls))
         fresh = [call for call in await _fresh(connection, calls) if not people[call.user_id].erased]
         rows = [row(call, people[call.user_id], clock) for call in fresh]
         if rows:
             await connection.execute(added, rows)
-            await keep(connection, people.values())
+        await keep(connection, {profile.id: profile for profile in people.values()}.values())
 
 
 def row(call: Call, person: Profile, clock: Clock) -> dict[str, Any]:

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 ID_BYTES = 255  # of a user's id or a journey's key: both are part of a workflow's id, which Temporal limits to 1,000
 MESSAGE_ID_LENGTH = 100  # Segment's limit
+ANONYMOUS, EMAIL, PHONE = "anon:", "email:", "phone:"  # before a name that is no userId
 TYPES = ("identify", "track", "page", "screen", "group", "alias")
 
 
@@ -48,6 +49,7 @@ class Call:
     error: str = ""
     run_id: str | None = None
     notes: list[str] = field(default_factory=list)
+    anonymous_id: str | None = None  # the anonymous name in a call that has a userId too
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ def understand(body: Mapping[str, Any], kind: str, clock: Clock, sent_at: dateti
         status=content.status,
         error=content.error,
         notes=notes,
+        anonymous_id=anonymous_id(body),
     )
 
 
@@ -137,6 +140,8 @@ def _content(body: Mapping[str, Any], kind: str) -> Content:
             return _tracked(str(name), body.get("properties") or {})
         case "identify":
             return _identified(body.get("traits") or {})
+        case "alias":
+            return _aliased(body)
     data = {name: body[name] for name in ("name", "properties", "groupId", "traits", "previousId") if name in body}
     return Content(kind, data, "unknown", f"Sojourn keeps {kind} calls, and does not act on them")
 
@@ -151,6 +156,13 @@ def _identified(traits: Any) -> Content:
     if not isinstance(traits, dict):
         return Content("identify", {"traits": traits}, "invalid", "traits: an object is needed")
     return Content("identify", traits, "pending")
+
+
+def _aliased(body: Mapping[str, Any]) -> Content:
+    previous = _id(body, "previousId")
+    if previous is None:
+        return Content("alias", {}, "invalid", "previousId: an alias names who the person was before")
+    return Content("alias", {"previousId": previous}, "routed")
 
 
 def _type(body: Any) -> str:
@@ -168,14 +180,38 @@ def _with_context(body: Any, shared: Any) -> Any:
 
 
 def _user_id(body: Mapping[str, Any]) -> str:
-    for name, prefix in (("userId", ""), ("anonymousId", "anon:")):
-        value = body.get(name)
-        if value is None or value == "" or isinstance(value, bool) or not isinstance(value, (str, int)):
-            continue
-        if len(str(value).encode()) > ID_BYTES:
-            raise Unidentified(f"its {name} has more than {ID_BYTES} bytes")
-        return f"{prefix}{value}"
-    raise Unidentified("it has no userId and no anonymousId")
+    for name, prefix in (("userId", ""), ("anonymousId", ANONYMOUS)):
+        if (value := _id(body, name)) is not None:
+            return f"{prefix}{value}"
+    if (address := _address(body)) is not None:
+        return address
+    raise Unidentified("it has no userId, no anonymousId, and no email or phone among its traits")
+
+
+def anonymous_id(body: Mapping[str, Any]) -> str | None:
+    """Return the anonymous name in a call that names its user too."""
+    both = _id(body, "userId"), _id(body, "anonymousId")
+    return None if None in both else f"{ANONYMOUS}{both[1]}"
+
+
+def _id(body: Mapping[str, Any], name: str) -> str | None:
+    value = body.get(name)
+    if value is None or value == "" or isinstance(value, bool) or not isinstance(value, (str, int)):
+        return None
+    if len(str(value).encode()) > ID_BYTES:
+        raise Unidentified(f"its {name} has more than {ID_BYTES} bytes")
+    return str(value)
+
+
+def _address(body: Mapping[str, Any]) -> str | None:
+    """Return the name of somebody of whom nothing but an address is known, as a warehouse's rows may have it."""
+    context = body.get("context")
+    for traits in (body.get("traits"), context.get("traits") if isinstance(context, dict) else None):
+        for name, prefix in (("email", EMAIL), ("phone", PHONE)):
+            stated = traits.get(name) if isinstance(traits, dict) else None
+            if isinstance(stated, str) and 0 < len(stated.strip().encode()) <= ID_BYTES:
+                return f"{prefix}{stated.strip().lower()}"
+    return None
 
 
 def _message_id(value: Any) -> str:

@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from store.session import several
-from store.tables import Device, Person
+from store.tables import Device, Identity, Person
 from workflows.clock import zone
 
 people = Person.__table__  # type: ignore[attr-defined]
+identities = Identity.__table__  # type: ignore[attr-defined]
 devices = Device.__table__  # type: ignore[attr-defined]
 
 TOKEN_LENGTH = 2000
@@ -23,12 +24,19 @@ COLUMNS = {"timezone": "zone", "locale": "locale", "email": "email", "phone": "p
 TOLD = {"timezone": "zone", "locale": "locale"}  # and what a run is told of them: addresses it never sees
 
 known_people = (
-    select(*(people.c[name] for name in ("id", "user_id", "erased_at", *COLUMNS.values(), "traits", "trait_times")))
-    .where(people.c.user_id.in_(several("user_ids")))
+    select(
+        identities.c.name,
+        *(people.c[name] for name in ("id", "user_id", "erased_at", "created_at", *COLUMNS.values(), "traits", "trait_times")),
+    )
+    .join(people, people.c.id == identities.c.person_id)
+    .where(identities.c.name.in_(several("names")))
     .order_by(people.c.id)
-    .with_for_update()
+    .with_for_update(of=people)
 )
-learnt: dict[str, Any] = {name: bindparam(name) for name in (*COLUMNS.values(), "traits", "trait_times")}
+new_people = insert(people).returning(people.c.id, people.c.user_id)
+new_names = insert(identities)
+kept = ("user_id", "created_at", *COLUMNS.values(), "traits", "trait_times")
+learnt: dict[str, Any] = {name: bindparam(name) for name in kept}
 write_back = update(people).where(people.c.id == bindparam("person")).values(learnt)
 
 
@@ -39,6 +47,7 @@ class Profile:
     id: int
     user_id: str
     erased: bool
+    created_at: datetime
     columns: dict[str, str | None]
     traits: dict[str, Any]
     times: dict[str, str]
@@ -55,6 +64,18 @@ class Profile:
         changed = [TOLD.get(name, name) for name, value in said.items() if self._take(name, value, since, notes)]
         self._take_device(context.get("device"), at, notes)
         return [name for name in changed if name not in ("email", "phone")]
+
+    def fact(self, name: str) -> Any:
+        """Return what is known under a name: a trait, or one of the columns; None if nothing is."""
+        return self.columns[COLUMNS[name]] if name in COLUMNS else self.traits.get(name)
+
+    def put(self, name: str, value: Any, since: str) -> None:
+        """Know a fact as of then, whatever was known before."""
+        if name in COLUMNS:
+            self.columns[COLUMNS[name]] = value
+        else:
+            self.traits[name] = value
+        self.times[name], self.touched = since, True
 
     def _take(self, name: str, value: Any, since: str, notes: list[str]) -> bool:
         if self.times.get(name, "") > since:
@@ -93,18 +114,27 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other) and type(one) is type(other)
 
 
-async def meet(connection: AsyncConnection, user_ids: Collection[str], at: datetime) -> dict[str, Profile]:
-    """Lock and read these people, adding those we have not met.
+async def lock_by_name(connection: AsyncConnection, names: Collection[str]) -> dict[str, Profile]:
+    """Lock and read those who are known by these names: two names of one person lead to one profile.
 
     The rows are locked in the order of `store.session.lock`, so that two batches never wait for each other.
     """
-    known = await _lock(connection, user_ids)
-    missing = sorted(set(user_ids) - known.keys())
-    if missing:
-        fresh = [{"user_id": each, "created_at": at, "zone": "", "locale": "", "traits": {}, "trait_times": {}} for each in missing]
-        await connection.execute(unless_there(connection, people, "user_id"), fresh)
-        known |= await _lock(connection, missing)
-    return known
+    by_row: dict[int, Profile] = {}
+    rows = (await connection.execute(known_people, {"names": list(names)})).all()
+    return {row.name: by_row.setdefault(row.id, _profile(row)) for row in rows}
+
+
+async def add_people(connection: AsyncConnection, names: Collection[str], at: datetime) -> dict[str, Profile]:
+    """Add people whom nobody has met, by what they are called. Fails with 23505 if another batch met them meanwhile."""
+    nothing = {"zone": "", "locale": "", "traits": {}, "trait_times": {}}
+    rows = await connection.execute(new_people, [{"user_id": name, "created_at": at, **nothing} for name in sorted(names)])
+    return {row.user_id: _stranger(row.id, row.user_id, at) for row in rows}
+
+
+async def name(connection: AsyncConnection, names: Mapping[str, int]) -> None:
+    """Give people names that are nobody's yet. Fails with 23505 if another batch gave one meanwhile."""
+    if names:
+        await connection.execute(new_names, [{"name": each, "person_id": names[each]} for each in sorted(names)])
 
 
 async def keep(connection: AsyncConnection, profiles: Iterable[Profile]) -> None:
@@ -117,11 +147,6 @@ async def keep(connection: AsyncConnection, profiles: Iterable[Profile]) -> None
         await connection.execute(_upsert_device(connection), [tokens[token] for token in sorted(tokens)])
 
 
-def unless_there(connection: AsyncConnection, table: Any, column: str) -> Any:
-    """Return an INSERT that leaves a row alone whose unique `column` is there already."""
-    return _insert(connection)(table).on_conflict_do_nothing(index_elements=[column])
-
-
 def _upsert_device(connection: AsyncConnection) -> Any:
     statement = _insert(connection)(devices)
     latest = {name: statement.excluded[name] for name in ("person_id", "platform", "seen_at")}
@@ -132,14 +157,16 @@ def _insert(connection: AsyncConnection) -> Any:
     return sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
 
 
-async def _lock(connection: AsyncConnection, user_ids: Collection[str]) -> dict[str, Profile]:
-    return {row.user_id: _profile(row) for row in await connection.execute(known_people, {"user_ids": list(user_ids)})}
+def _stranger(row: int, user_id: str, at: datetime) -> Profile:
+    nothing: dict[str, str | None] = {"zone": "", "locale": "", "email": None, "phone": None}
+    return Profile(row, user_id, erased=False, created_at=at, columns=nothing, traits={}, times={})
 
 
 def _profile(row: Any) -> Profile:
     columns = {name: getattr(row, name) for name in COLUMNS.values()}
-    return Profile(row.id, row.user_id, row.erased_at is not None, columns, row.traits, row.trait_times)
+    return Profile(row.id, row.user_id, row.erased_at is not None, row.created_at, columns, row.traits, row.trait_times)
 
 
 def _row(profile: Profile) -> dict[str, Any]:
-    return {"person": profile.id, **profile.columns, "traits": profile.traits, "trait_times": profile.times}
+    known = {"user_id": profile.user_id, "created_at": profile.created_at}
+    return {"person": profile.id, **known, **profile.columns, "traits": profile.traits, "trait_times": profile.times}

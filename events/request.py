@@ -15,7 +15,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from events.accept import retrying
 from events.calls import Clock, misfit
 from events.enrol import Refused, enrol
-from events.profiles import meet
+from events.meeting import meet
+from events.merging import When
 from store.session import Store, lock
 from store.tables import AcceptedEvent, Operation, Person, Run
 from workflows.definition import EXIT, Definition, Event
@@ -98,7 +99,7 @@ async def request_exit(store: Store, run: Run, order: Order, clock: Clock) -> bo
         if current.ended_at is not None:
             return False
         session.add(operation(run, "exit", order, clock))
-        await _add(session, run, "exit", EXIT, {"actor": order.actor, "reason": order.reason}, clock)
+        await _add(session, current, "exit", EXIT, {"actor": order.actor, "reason": order.reason}, clock)
     return True
 
 
@@ -108,8 +109,8 @@ def operation(run: Run, action: str, order: Order, clock: Clock) -> Operation:
 
 
 async def _met(session: AsyncSession, user_id: str, clock: Clock) -> Person:
-    await meet(await session.connection(), [user_id], clock.at)
-    return (await session.exec(select(Person).where(Person.user_id == user_id))).one()
+    met = await meet(await session.connection(), [user_id], When(clock.at, clock.offset))
+    return (await session.exec(select(Person).where(Person.id == met[user_id].id))).one()
 
 
 async def _earlier(session: AsyncSession, idempotency_key: str) -> Run | None:

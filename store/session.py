@@ -16,7 +16,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from store import sqlite
-from store.tables import Moment, Person
+from store.tables import Merge, Moment, Person
 
 LOOK_SECONDS = 0.004
 AT_LATEST_SECONDS = 0.2  # two commits within one tick of the file system's clock may look like one
@@ -84,16 +84,19 @@ def several(name: str) -> BindParameter[Any]:
 
 
 # In one order everywhere, so that two batches never wait for each other.
+merged_into = select(Merge.into_id).where(col(Merge.absorbed_id).in_(several("people")))
 their_locks = select(Person.id).where(col(Person.id).in_(several("people"))).order_by(col(Person.id)).with_for_update()
 
 
 async def lock(session: AsyncSession, person_ids: Sequence[int]) -> None:
     """Take turns with everybody else who accepts events for, or sends to, these people, up to the end of the transaction.
 
-    On SQLite a writing transaction has the whole file to itself already.
+    Who was merged meanwhile is locked as who they are now. On SQLite a writing transaction has the whole file to itself already.
     """
-    if session.get_bind().dialect.name != "sqlite":
-        await session.exec(their_locks, params={"people": person_ids})
+    left = set() if session.get_bind().dialect.name == "sqlite" else set(person_ids)
+    while left:
+        gone = left - set((await session.exec(their_locks, params={"people": sorted(left)})).all())
+        left = set((await session.exec(merged_into, params={"people": sorted(gone)})).all()) if gone else set()
 
 
 class database_clock(FunctionElement[datetime]):

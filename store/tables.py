@@ -46,14 +46,36 @@ class Person(SQLModel, table=True):
     user_id: str = Field(unique=True)
     zone: str = ""
     locale: str = ""
-    email: str | None = None
-    phone: str | None = None
+    email: str | None = Field(default=None, index=True)
+    phone: str | None = Field(default=None, index=True)
     traits: dict[str, Any] = Field(default_factory=dict, sa_type=Document)
     trait_times: dict[str, str] = Field(default_factory=dict, sa_type=Document)  # when each trait was set, ISO 8601
     created_at: datetime = moment()
     erased_at: datetime | None = moment(default=None)
     claimed_by: str | None = None  # the router that works on this person's events, up to `claimed_until` by the database's clock
     claimed_until: datetime | None = moment(default=None)
+
+
+class Identity(SQLModel, table=True):
+    """A name that a person goes by: a userId as it is, `anon:` and an anonymousId, `email:` or `phone:` and an address.
+
+    Every name is one person's. `Person.user_id` is the one of them that they are called by.
+    """
+
+    __tablename__ = "identities"
+
+    name: str = Field(primary_key=True)
+    person_id: int = Field(foreign_key="people.id", index=True, sa_type=Id)
+
+
+class Merge(SQLModel, table=True):
+    """A row of `people` that turned out to be somebody we knew already: all it had is theirs, and the row itself is gone."""
+
+    __tablename__ = "merges"
+
+    absorbed_id: int = Field(primary_key=True, sa_type=Id, sa_column_kwargs={"autoincrement": False})
+    into_id: int = Field(foreign_key="people.id", index=True, sa_type=Id)
+    at: datetime = moment()
 
 
 class Device(SQLModel, table=True):
@@ -89,7 +111,7 @@ class AcceptedEvent(SQLModel, table=True):
     `error`, and never reach a run. `clock_offset` is what the run's clock is ahead of the real one, in seconds: 0 but for
     a played stream. `run_id` is set on what concerns one run only. `changed` names what the call changed about the person
     (`zone`, `locale`, traits), which open runs may have to know. `reconsider` names the journeys that this event is to be
-    considered for again, as a trigger.
+    considered for again, as a trigger. `met_as` is the row of `people` it was accepted for, if that was merged since.
     """
 
     __tablename__ = "events"
@@ -115,10 +137,14 @@ class AcceptedEvent(SQLModel, table=True):
     status: str = "pending"
     error: str = Field(default="", sa_type=Text)
     reconsider: str | None = None
+    met_as: int | None = Field(default=None, sa_type=Id)
 
 
 class Run(SQLModel, table=True):
-    """One person's run through a journey. `status`: starting, running, then completed, exited, terminated, cancelled, failed."""
+    """One person's run through a journey. `status`: starting, running, then completed, exited, merged, terminated, cancelled, failed.
+
+    `met_as` is the row of `people` it was begun for, if that was merged since.
+    """
 
     __tablename__ = "runs"
     __table_args__ = (
@@ -150,6 +176,7 @@ class Run(SQLModel, table=True):
     requested_at: datetime = moment()  # by the real clock
     idempotency_key: str | None = Field(default=None, unique=True)
     request: str | None = None  # a digest of the request that asked for it
+    met_as: int | None = Field(default=None, sa_type=Id)
 
 
 class Delivery(SQLModel, table=True):

@@ -1,0 +1,103 @@
+"""Who turns out to be one person? Read from the names that calls join, before anything is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from events.calls import ANONYMOUS, EMAIL, PHONE, Call
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """A call's word that two names are one person's.
+
+    Only a `firm` one makes one person of two who each have a userId: an identify must not, for two people may use one browser.
+    One by `address` joins nobody but who is known by the address alone: an address is no proof of who somebody is.
+    """
+
+    name: str
+    other: str
+    firm: bool = False
+    address: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Circle:
+    """All the names of one person, what to call them by, and the rows under which we have known them so far."""
+
+    name: str
+    names: set[str] = field(default_factory=set)
+    people: set[int] = field(default_factory=set)
+
+
+def is_user(name: str) -> bool:
+    """Say whether a name is a userId, which somebody signed in has."""
+    return not name.startswith((ANONYMOUS, EMAIL, PHONE))
+
+
+def joins(calls: Iterable[Call]) -> list[Join]:
+    """Return what calls say of who is who, in their order."""
+    return [join for call in calls if call.status != "invalid" for join in _said(call)]
+
+
+def circles(names: Iterable[str], joined: Sequence[Join], known: Mapping[str, tuple[int, str]]) -> dict[str, Circle]:
+    """Return who is meant by each name. `known` has the row, and what they are called by, of each name that is known."""
+    met = _Meeting(known)
+    for name in names:
+        met.circle(name)
+    for join in joined:
+        met.join(join)
+    return met.by_name
+
+
+class _Meeting:
+    def __init__(self, known: Mapping[str, tuple[int, str]]) -> None:
+        self.by_name: dict[str, Circle] = {}
+        by_row: dict[int, Circle] = {}
+        for name, (row, called) in known.items():
+            circle = by_row.setdefault(row, Circle(called, {called}, {row}))
+            circle.names.add(name)
+            self.by_name[name] = circle
+
+    def circle(self, name: str) -> Circle:
+        if name not in self.by_name:
+            self.by_name[name] = Circle(name, {name})
+        return self.by_name[name]
+
+    def join(self, join: Join) -> None:
+        if join.address and join.other not in self.by_name:
+            return
+        one, other = self.circle(join.name), self.circle(join.other)
+        if one is other or not _may_be_one(one, other, join):
+            return
+        if is_user(other.name) and not is_user(one.name):
+            one.name = other.name
+        one.names |= other.names
+        one.people |= other.people
+        for name in [name for name, circle in self.by_name.items() if circle is other]:
+            self.by_name[name] = one
+
+
+def _may_be_one(one: Circle, other: Circle, join: Join) -> bool:
+    if join.address:
+        return other.name.startswith((EMAIL, PHONE))
+    return join.firm or not (is_user(one.name) and is_user(other.name))
+
+
+def _said(call: Call) -> list[Join]:
+    match call.kind:
+        case "alias":
+            previous = str(call.data["previousId"])
+            return [Join(call.user_id, previous, firm=True), Join(call.user_id, f"{ANONYMOUS}{previous}", firm=True)]
+        case "identify":
+            anonymous = [Join(call.user_id, call.anonymous_id)] if call.anonymous_id else []
+            return [*anonymous, *(Join(call.user_id, name, address=True) for name in addresses(call.data))]
+    return []
+
+
+def addresses(traits: Mapping[str, Any]) -> list[str]:
+    """Return the names that somebody with these traits may be known by, if nothing more is known of them."""
+    stated = ((EMAIL, traits.get("email")), (PHONE, traits.get("phone")))
+    return [f"{prefix}{value.strip().lower()}" for prefix, value in stated if isinstance(value, str) and value.strip()]

@@ -1,0 +1,41 @@
+"""Meeting the people that calls are about: by any of their names, new ones too, and who turns out to be one person as one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from events.joining import Circle, Join, circles
+from events.merging import When, merge
+from events.profiles import Profile, add_people, lock_by_name, name
+
+
+async def meet(connection: AsyncConnection, names: Collection[str], when: When, joined: Sequence[Join] = ()) -> dict[str, Profile]:
+    """Lock these people, adding those we have not met, and let who is `joined` be one; return each by every name asked for.
+
+    May fail with 23505 or 40P01 where another batch does the same at once: to be tried again from the beginning.
+    """
+    asked = {*names, *(each for join in joined for each in (join.name, join.other))}
+    known = await lock_by_name(connection, asked)
+    met = circles(names, joined, {each: (profile.id, profile.user_id) for each, profile in known.items()})
+    rows = {profile.id: profile for profile in known.values()}
+    everybody = list({id(circle): circle for circle in met.values()}.values())
+    strangers = [circle.name for circle in everybody if not circle.people]
+    new = await add_people(connection, strangers, when.at) if strangers else {}
+    who = {id(circle): await _one(connection, circle, rows, new, when) for circle in everybody}
+    fresh = {each: who[id(circle)].id for circle in everybody for each in circle.names if each not in known and each in met}
+    await name(connection, fresh)
+    return {each: who[id(circle)] for each, circle in met.items()}
+
+
+async def _one(
+    connection: AsyncConnection, circle: Circle, rows: dict[int, Profile], new: dict[str, Profile], when: When
+) -> Profile:
+    """Return who a circle is: somebody new, somebody known, or several known who are one from here on."""
+    first, *others = [rows[each] for each in sorted(circle.people)] or [new[circle.name]]
+    for other in others:
+        first = await merge(connection, first, other, circle.name, when)
+    if first.user_id != circle.name:
+        first.user_id, first.touched = circle.name, True
+    return first

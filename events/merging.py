@@ -1,0 +1,191 @@
+"""Making one person of two: what each had, said and is in becomes the elder row's, and the other row is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, and_, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import SQLModel
+
+from events.profiles import COLUMNS, TOLD, Profile, keep, same
+from store.tables import AcceptedEvent, Assignment, Consent, Merge, Person, Run
+from workflows.definition import EXIT
+from workflows.messages import CHANNELS
+
+people = Person.__table__  # type: ignore[attr-defined]
+events = AcceptedEvent.__table__  # type: ignore[attr-defined]
+runs = Run.__table__  # type: ignore[attr-defined]
+consents = Consent.__table__  # type: ignore[attr-defined]
+assignments = Assignment.__table__  # type: ignore[attr-defined]
+merges = Merge.__table__  # type: ignore[attr-defined]
+
+BY = "sojourn"  # who ends a run that another run of the same person stands for
+
+
+@dataclass(frozen=True)
+class When:
+    """The moment of a merge: by the person's clock, `offset` seconds ahead of the real one for a played stream."""
+
+    at: datetime
+    offset: float = 0.0
+
+
+async def merge(connection: AsyncConnection, one: Profile, other: Profile, name: str, when: When) -> Profile:
+    """Let two people, both locked, be one from here on, called by `name`; return who they are now.
+
+    Traits are those last said; the stricter consent holds; of two variants or two runs of one journey and key the elder stays,
+    and the other run ends `merged`. What either did reaches the open runs of the other that listen to it, and the merge is an
+    event on the time line. Asked for in either direction, it comes to the same.
+    """
+    stays, goes = sorted((one, other), key=lambda each: each.id)
+    told = {"absorbed": goes.user_id, "absorbed_id": goes.id, "into": name}
+    changed = combine(stays, goes)
+    stays.user_id, stays.touched = name, True
+    ended = await _end_doubled_runs(connection, stays.id, goes.id, when)
+    strict = await _strict(connection, stays.id, goes.id)
+    await _keep_elder_assignments(connection, stays.id, goes.id)
+    await _hand_over_claim(connection, stays.id, goes.id)
+    await _move(connection, stays.id, goes.id, when.at)
+    await keep(connection, [stays])
+    await _say(connection, stays.id, strict, when.at)
+    rows = [_event(stays.id, when, "merge", f"merge/{goes.id}", told, changed)]
+    rows += [_event(stays.id, when, EXIT, f"merge/{goes.id}/{run}", _order(elder), [], run) for run, elder in ended]
+    await connection.execute(insert(events), rows)
+    return stays
+
+
+def combine(stays: Profile, goes: Profile) -> list[str]:
+    """Let one profile know what the other knew, each fact as of when it was said: the later holds, and what was never said does not.
+
+    Returns what became different for either: `zone`, `locale`, and traits.
+    """
+    changed = set()
+    for name in {*stays.times, *goes.times}:
+        mine, theirs = stays.fact(name), goes.fact(name)
+        later = mine if stays.times.get(name, "") >= goes.times.get(name, "") else theirs
+        if not (same(mine, later) and same(theirs, later)):
+            changed.add(TOLD.get(name, name))
+        stays.put(name, later, max(stays.times.get(name, ""), goes.times.get(name, "")))
+    stays.created_at = min(stays.created_at, goes.created_at)
+    stays.tokens |= {token: {**row, "person_id": stays.id} for token, row in goes.tokens.items()}
+    return sorted(changed - set(COLUMNS))
+
+
+async def _end_doubled_runs(connection: AsyncConnection, stays: int, goes: int, when: When) -> list[tuple[str, str]]:
+    """Of two open runs of one journey and key, end the younger; return each that ended, with the one that goes on."""
+    open_runs = select(runs.c.id, runs.c.journey, runs.c.key).where(runs.c.person_id.in_((stays, goes)), runs.c.ended_at.is_(None))
+    elders: dict[tuple[str, str], str] = {}
+    ended = []
+    for run in await connection.execute(open_runs.order_by(runs.c.started_at, runs.c.id)):
+        elder = elders.setdefault((run.journey, run.key), run.id)
+        if elder != run.id:
+            ended.append((run.id, elder))
+    for run_id, elder in ended:
+        over = update(runs).where(runs.c.id == run_id)
+        await connection.execute(over.values(status="merged", reason=_order(elder)["reason"], ended_at=when.at, paused=False))
+    return ended
+
+
+def _order(elder: str) -> dict[str, str]:
+    return {"actor": BY, "reason": f"merged: run {elder} of the same person goes on"}
+
+
+Word = tuple[str, str, bool]
+
+
+async def _strict(connection: AsyncConnection, stays: int, goes: int) -> set[tuple[str, str]]:
+    """Return the topics and channels on which at least one of the two has last said no."""
+    said = await _said(connection, (stays, goes))
+    ours = [[word for person, word in said if person == each] for each in (stays, goes)]
+    return {place for words in ours for place in _places(word for _, word in said) if holds(words, *place) is False}
+
+
+async def _say(connection: AsyncConnection, person: int, refused: set[tuple[str, str]], at: datetime) -> None:
+    """Let every no hold: where the other's yes would come last, say no once more. '*' comes first, for it speaks of all channels."""
+    words = [word for _, word in await _said(connection, (person,))]
+    for topic, channel in sorted(refused):
+        if holds(words, topic, channel) is not False:
+            words.append((topic, channel, False))
+            row = {"person_id": person, "topic": topic, "channel": channel, "granted": False, "source": "merge", "at": at}
+            await connection.execute(insert(consents), row)
+
+
+async def _said(connection: AsyncConnection, persons: Sequence[int]) -> list[tuple[int, Word]]:
+    rows = select(consents).where(consents.c.person_id.in_(persons)).order_by(consents.c.id)
+    return [(row.person_id, (row.topic, row.channel, row.granted)) for row in await connection.execute(rows)]
+
+
+def _places(words: Any) -> set[tuple[str, str]]:
+    said = list(words)
+    return {(topic, channel) for topic, _, _ in said for channel in ("*", *CHANNELS, *(each for _, each, _ in said))}
+
+
+def holds(words: Sequence[Word], topic: str, channel: str) -> bool | None:
+    """Return what was last said on a topic and channel, as the gate reads it: a word on all channels counts for each."""
+    return next((granted for about, on, granted in reversed(words) if about == topic and on in (channel, "*")), None)
+
+
+async def _keep_elder_assignments(connection: AsyncConnection, stays: int, goes: int) -> None:
+    both = select(assignments).where(assignments.c.person_id.in_((stays, goes)))
+    elders: dict[str, Any] = {}
+    for row in await connection.execute(both.order_by(assignments.c.at, assignments.c.person_id)):
+        if elders.setdefault(row.experiment, row) is not row:
+            mine = and_(assignments.c.person_id == row.person_id, assignments.c.experiment == row.experiment)
+            await connection.execute(delete(assignments).where(mine))
+
+
+async def _hand_over_claim(connection: AsyncConnection, stays: int, goes: int) -> None:
+    """A router that works on either keeps what it has begun: the claim that lasts longer is the claim on both."""
+    claims = select(people.c.claimed_by, people.c.claimed_until).where(
+        people.c.id.in_((stays, goes)), people.c.claimed_by.is_not(None)
+    )
+    last = (await connection.execute(claims.order_by(people.c.claimed_until.desc()).limit(1))).first()
+    if last is not None:
+        claim = update(people).where(people.c.id == stays)
+        await connection.execute(claim.values(claimed_by=last.claimed_by, claimed_until=last.claimed_until))
+
+
+def owned() -> list[Column[Any]]:
+    """Return each column of each table that says whose a row is. A table that a merge forgot would keep it from succeeding."""
+    tables = SQLModel.metadata.sorted_tables
+    return [column for table in tables for column in table.columns if any(key.column is people.c.id for key in column.foreign_keys)]
+
+
+async def _move(connection: AsyncConnection, stays: int, goes: int, at: datetime) -> None:
+    for column in owned():
+        values: Mapping[str, Any] = {column.name: stays}
+        if "met_as" in column.table.c:
+            values = {**values, "met_as": func.coalesce(column.table.c.met_as, goes)}
+        await connection.execute(update(column.table).where(column == goes).values(values))
+    await connection.execute(delete(people).where(people.c.id == goes))
+    await connection.execute(insert(merges), {"absorbed_id": goes, "into_id": stays, "at": at})
+
+
+def met_elsewhere(run_met_as: int | None, event_met_as: int | None, person: int) -> bool:
+    """Say whether an event and a run were two people's before they turned out to be one's."""
+    return (run_met_as or person) != (event_met_as or person)
+
+
+def _event(
+    person: int, when: When, kind: str, message_id: str, data: Mapping[str, Any], changed: Sequence[str], run_id: str | None = None
+) -> dict[str, Any]:
+    return {
+        "person_id": person,
+        "message_id": message_id,
+        "kind": kind,
+        "name": kind,
+        "data": data,
+        "context": {},
+        "occurred_at": when.at,
+        "accepted_at": when.at,
+        "clock_offset": when.offset,
+        "changed": changed,
+        "run_id": run_id,
+        "status": "pending",
+        "error": "",
+        "reconsider": None,
+    }
