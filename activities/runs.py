@@ -11,7 +11,7 @@ from sqlmodel import col, select
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from store.session import Store, several
+from store.session import Store, announce, several
 from store.tables import AcceptedEvent, Assignment, Person, Run
 from workflows.experiment import variant
 from workflows.wire import ASSIGN, CLOSE, Assignation, Closing
@@ -36,7 +36,7 @@ begun = select(runs.c.trigger_id).where(
 )
 consider_again = (  # beside the journeys that it is to be reconsidered for already
     update(events)
-    .where(events.c.id.in_(several("late")), events.c.id.not_in(begun))
+    .where(events.c.id.in_(several("late")), events.c.id.not_in(begun), events.c.starts)
     .values(reconsider=func.coalesce(events.c.reconsider + " ", "") + bindparam("into"))
 )
 
@@ -64,6 +64,7 @@ class Runs:
             if closing.reconsider:
                 person_id, _, journey = found
                 await session.exec(consider_again, params={"late": closing.reconsider, "person": person_id, "into": journey})
+                await announce(await session.connection())
 
     @activity.defn(name=ASSIGN)
     async def assign_variant(self, asked: Assignation) -> str:
