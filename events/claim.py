@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, literal_column, or_, true, update
-from sqlalchemy.orm import aliased
+from sqlalchemy import Row, bindparam, literal_column, or_, true, update
+from sqlalchemy import select as core_select
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from events.reach import hears, triggered_by
+from events.reach import Glance, may_hear, triggered_by
 from store.session import Store, database_clock, several
 from store.tables import BACKLOG, LIVE, AcceptedEvent, Person, Run
 
@@ -43,25 +43,40 @@ still_free = (
 claim_them = (
     update(people).where(people.c.id.in_(several("people"))).values(claimed_by=bindparam("me"), claimed_until=bindparam("until"))
 )
+waiting_events = events.alias("waiting")
 each_ones = (  # the first of each: nobody's thousands hold up the others of a round
-    select(AcceptedEvent.id)
-    .where(AcceptedEvent.person_id == Person.id, to_route)
-    .order_by(col(AcceptedEvent.id))
+    core_select(waiting_events.c.id)
+    .where(
+        waiting_events.c.person_id == people.c.id,
+        or_(waiting_events.c.status == literal_column("'pending'"), waiting_events.c.reconsider.is_not(None)),
+    )
+    .order_by(waiting_events.c.id)
     .limit(EVENTS_EACH)
+    .correlate(people)
 )
-an_event = aliased(AcceptedEvent)
-their_first = each_ones.correlate(Person).lateral()
-their_events = {
-    "postgresql": select(AcceptedEvent)
-    .select_from(Person)
-    .join(their_first, true())
-    .join(AcceptedEvent, col(AcceptedEvent.id) == their_first.c.id)
-    .where(col(Person.id).in_(several("people"))),
-    "sqlite": select(an_event)
-    .select_from(Person)
-    .join(an_event, col(an_event.id).in_(each_ones.correlate(Person)))
-    .where(col(Person.id).in_(several("people"))),
+glance = (
+    events.c.id,
+    events.c.person_id,
+    events.c.kind,
+    events.c.name,
+    events.c.changed,
+    events.c.run_id,
+    events.c.status,
+    events.c.reconsider,
+    events.c.starts,
+)
+their_first = each_ones.lateral()
+at_a_glance = {
+    "postgresql": core_select(*glance)
+    .select_from(people.join(their_first, true()).join(events, events.c.id == their_first.c.id))
+    .where(people.c.id.in_(several("people")))
+    .order_by(events.c.id),
+    "sqlite": core_select(*glance)
+    .select_from(people.join(events, events.c.id.in_(each_ones)))
+    .where(people.c.id.in_(several("people")))
+    .order_by(events.c.id),
 }
+in_full = select(AcceptedEvent).where(col(AcceptedEvent.id).in_(several("events"))).order_by(col(AcceptedEvent.id))
 their_runs = select(Run).where(col(Run.person_id).in_(several("people")), col(Run.ended_at).is_(None))
 themselves = select(Person).where(col(Person.id).in_(several("people")))
 acted = update(events).where(events.c.id.in_(several("acted"))).values(status="routed")
@@ -105,22 +120,18 @@ async def claim(store: Store, me: str, lane: int) -> Claim | None:
         found = (await session.exec(still_free, params={"people": waiting})).all()
         if not found:
             return Claim(0, [])
-        unclaimed = {person for person, _ in found}
-        pending, inside = await _theirs(session, unclaimed)
-        acting = {person for person in pending if any(acts(event, inside[person]) for event in pending[person])}
-        await done_with(session, [event for person in pending.keys() - acting for event in pending[person]])
+        unclaimed = {person for person, _ in found if person is not None}
+        seen, inside = await _theirs(session, unclaimed)
+        acting = {person for person in seen if any(acts(event, inside[person]) for event in seen[person])}
+        await done_with(session, [event for person in seen.keys() - acting for event in seen[person]])
         chosen = [person for person in waiting if person in acting][:PEOPLE_AT_ONCE]
-        works = []
+        works = await _works(session, {person: seen[person] for person in chosen}, inside) if chosen else []
         if chosen:
             await session.exec(claim_them, params={"people": chosen, "me": me, "until": found[0][1] + LEASE})
-            works = [
-                Work(person, pending[person.id or 0], inside[person.id or 0])
-                for person in (await session.exec(themselves, params={"people": chosen})).all()
-            ]
     return Claim(len(unclaimed) - len(acting), works)
 
 
-def acts(event: AcceptedEvent, open_runs: Iterable[Run]) -> bool:
+def acts(event: Glance, open_runs: Iterable[Run]) -> bool:
     """Say whether an event may concern anybody: a run that is open, or a journey that it may start.
 
     One that we fail to judge does: the attempt to route it meets the same error, and is counted.
@@ -128,17 +139,17 @@ def acts(event: AcceptedEvent, open_runs: Iterable[Run]) -> bool:
     try:
         if event.kind == "run" or starts(event):
             return True
-        return event.status == "pending" and any(hears(run, event) for run in open_runs)
+        return event.status == "pending" and any(may_hear(run, event) for run in open_runs)
     except Exception:
         return True
 
 
-def starts(event: AcceptedEvent) -> bool:
+def starts(event: Glance) -> bool:
     """Say whether there are journeys that this event starts."""
     return event.kind == "track" and event.run_id is None and event.starts and bool(triggered_by(event))
 
 
-async def done_with(session: AsyncSession, done: Sequence[AcceptedEvent]) -> None:
+async def done_with(session: AsyncSession, done: Sequence[Glance]) -> None:
     """Record that these events have acted, as triggers that were reconsidered too."""
     if not done:
         return
@@ -148,16 +159,24 @@ async def done_with(session: AsyncSession, done: Sequence[AcceptedEvent]) -> Non
             await session.exec(considered, params={"event": each.id, "for": each.reconsider})
 
 
-async def _theirs(
-    session: AsyncSession, unclaimed: Iterable[int | None]
-) -> tuple[dict[int, list[AcceptedEvent]], dict[int, list[Run]]]:
-    """Read the events of these people in order, and their open runs."""
+async def _theirs(session: AsyncSession, unclaimed: Iterable[int]) -> tuple[dict[int, list[Row[Any]]], dict[int, list[Run]]]:
+    """Read, at a glance, the events of these people in order, and their open runs."""
     theirs = {"people": list(unclaimed)}
-    pending: dict[int, list[AcceptedEvent]] = defaultdict(list)
+    seen: dict[int, list[Row[Any]]] = defaultdict(list)
     inside: dict[int, list[Run]] = defaultdict(list)
-    found = (await session.exec(their_events[session.get_bind().dialect.name], params=theirs)).all()
-    for event in sorted(found, key=lambda event: event.id or 0):
-        pending[event.person_id].append(event)
+    connection = await session.connection()
+    for event in await connection.execute(at_a_glance[connection.dialect.name], theirs):
+        seen[event.person_id].append(event)
     for run in (await session.exec(their_runs, params=theirs)).all():
         inside[run.person_id].append(run)
-    return pending, inside
+    return seen, inside
+
+
+async def _works(session: AsyncSession, seen: Mapping[int, list[Row[Any]]], inside: Mapping[int, list[Run]]) -> list[Work]:
+    """Read in full what there is to do for these people."""
+    ids = [event.id for theirs in seen.values() for event in theirs]
+    pending: dict[int, list[AcceptedEvent]] = defaultdict(list)
+    for event in (await session.exec(in_full, params={"events": ids})).all():
+        pending[event.person_id].append(event)
+    claimed = (await session.exec(themselves, params={"people": list(seen)})).all()
+    return [Work(person, pending[person.id or 0], inside.get(person.id or 0, [])) for person in claimed]
