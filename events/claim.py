@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import Row, bindparam, literal_column, or_, true, update
+from sqlalchemy import bindparam, literal_column, or_, true, update
 from sqlalchemy import select as core_select
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -28,6 +28,9 @@ people = Person.__table__  # type: ignore[attr-defined]
 # With the constants in its text and not as parameters, so that both databases see that the partial indexes serve it.
 to_route = or_(col(AcceptedEvent.status) == literal_column("'pending'"), col(AcceptedEvent.reconsider).is_not(None))
 free = or_(col(Person.claimed_until).is_(None), col(Person.claimed_until) < database_clock())
+
+
+Seen: TypeAlias = Any  # a row of `glance`, which is a Glance
 
 
 def _whose_turn(lane: int) -> Any:
@@ -159,10 +162,10 @@ async def done_with(session: AsyncSession, done: Sequence[Glance]) -> None:
             await session.exec(considered, params={"event": each.id, "for": each.reconsider})
 
 
-async def _theirs(session: AsyncSession, unclaimed: Iterable[int]) -> tuple[dict[int, list[Row[Any]]], dict[int, list[Run]]]:
+async def _theirs(session: AsyncSession, unclaimed: Iterable[int]) -> tuple[dict[int, list[Seen]], dict[int, list[Run]]]:
     """Read, at a glance, the events of these people in order, and their open runs."""
     theirs = {"people": list(unclaimed)}
-    seen: dict[int, list[Row[Any]]] = defaultdict(list)
+    seen: dict[int, list[Seen]] = defaultdict(list)
     inside: dict[int, list[Run]] = defaultdict(list)
     connection = await session.connection()
     for event in await connection.execute(at_a_glance[connection.dialect.name], theirs):
@@ -172,7 +175,7 @@ async def _theirs(session: AsyncSession, unclaimed: Iterable[int]) -> tuple[dict
     return seen, inside
 
 
-async def _works(session: AsyncSession, seen: Mapping[int, list[Row[Any]]], inside: Mapping[int, list[Run]]) -> list[Work]:
+async def _works(session: AsyncSession, seen: Mapping[int, list[Seen]], inside: Mapping[int, list[Run]]) -> list[Work]:
     """Read in full what there is to do for these people."""
     ids = [event.id for theirs in seen.values() for event in theirs]
     pending: dict[int, list[AcceptedEvent]] = defaultdict(list)
