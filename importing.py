@@ -64,7 +64,7 @@ def _on_disk(file: str) -> Iterator[Path]:
 
 
 async def _import(wish: Wish, file: Path, settings: Settings) -> None:
-    store, talk = Store(settings.database_url), Console(stderr=True)
+    store, talk = Store(settings.database_url), Console(stderr=True, soft_wrap=True)
     try:
         fingerprint = await asyncio.to_thread(digest, file)
         tally = await progress_of(store, fingerprint)

@@ -82,7 +82,7 @@ def _objects(text: TextIO) -> Iterator[Line]:
         if line.isspace():
             continue
         try:
-            call = from_json(line, allow_inf_nan=False, cache_strings="keys")
+            call = from_json(line.rstrip(), allow_inf_nan=False, cache_strings="keys")
         except ValueError as error:
             yield Line(number, {}, f"it is not JSON: {str(error)[:100]}")
             continue

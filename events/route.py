@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -35,7 +36,6 @@ T = TypeVar("T")
 
 IDLE_SECONDS = 0.02
 TROUBLE_SECONDS = 1.0
-ERROR_LENGTH = 500
 CLOSING_SECONDS = 1.0  # in which a run that is just closing has closed
 FIRST_RETRY = timedelta(seconds=0.2)  # after an error of ours; the next ones double it
 
@@ -149,8 +149,9 @@ class Router:
             except Exception as error:
                 if is_outage(error):
                     raise
-                log.exception("event %s (%s) cannot be routed, in attempt %s", event.id, event.name, event.attempts + 1)
-                work.events, work.broken = work.events[:place], (event, f"{type(error).__name__}: {error}"[:ERROR_LENGTH])
+                fault = where(error)
+                log.error("event %s (%s) cannot be routed, attempt %s: %s", event.id, event.name, event.attempts + 1, fault)
+                work.events, work.broken = work.events[:place], (event, fault)
                 return
 
     async def _event(self, work: Work, event: AcceptedEvent) -> None:
@@ -291,6 +292,12 @@ def is_outage(error: Exception) -> bool:
     if isinstance(error, DBAPIError):
         return error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError))
     return isinstance(error, (RPCError, OSError, PoolTimeout))
+
+
+def where(error: Exception) -> str:
+    """Say what went wrong and where, without the values, which may be private."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {last.name}, {last.filename}:{last.lineno}"
 
 
 async def _persist(act: Callable[[], Awaitable[T]]) -> T:
