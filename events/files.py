@@ -59,6 +59,7 @@ class Source:
 
     def close(self) -> None:
         self.text.close()
+        self.raw.close()  # a gzip reader leaves it open
 
 
 def opened(file: Path, *, name: str = "") -> Source:
