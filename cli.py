@@ -85,6 +85,23 @@ def migrate() -> None:
     bring_up(Settings().database_url)
 
 
+@app.command(name="import")
+def import_calls(
+    file: Annotated[str, typer.Argument(help="JSONL or CSV (by its name), gzipped or not; - is what is piped in.")],
+    trigger: Annotated[bool, typer.Option("--trigger", help="Let it start journeys, after saying how many runs.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Where refused lines are told; FILE.refused.jsonl unless set.")] = None,
+    journeys: Journeys = None,
+    as_json: Json = False,
+) -> None:
+    """Import a file of Segment calls. Interrupted and started again, it goes on where it was."""
+    from importing import Wish, import_file
+
+    settings = Settings()
+    load(journeys or settings.journeys)
+    import_file(Wish(file, trigger, yes, report, as_json), settings)
+
+
 @app.command(name="journeys")
 def list_journeys(journeys: Journeys = None, as_json: Json = False) -> None:
     """List the journeys: what starts them, what they listen to, what ends them."""
@@ -121,10 +138,11 @@ def draw(journey: str, journeys: Journeys = None) -> None:
 def main() -> None:
     """Run the command line; an error that a user can mend is one sentence."""
     from engine.errors import EngineError
+    from events.files import BadFile
 
     try:
         app()
-    except (EngineError, NoJourneys, BadJourneys, TypeError) as error:
+    except (BadFile, EngineError, NoJourneys, BadJourneys, TypeError) as error:
         if isinstance(error, TypeError) and ":" not in str(error):
             raise
         Console(stderr=True).print(f"[red]sojourn:[/red] {error}", highlight=False, soft_wrap=True)

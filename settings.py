@@ -56,6 +56,7 @@ class Settings(BaseSettings):
 
     max_concurrent_sends: int = 50
     graceful_shutdown_seconds: int = 60
+    routing_attempts: int = Field(5, ge=1)  # of an event at which our own code fails, before it is dead
     sandbox: bool = False  # run workflow code in Temporal's sandbox
     continue_after: int | None = None  # steps after which a run continues as new; by Temporal's suggestion unless set
 

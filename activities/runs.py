@@ -8,16 +8,19 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, update
 from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from store.session import Store, several
+from store.session import Store, announce, several
 from store.tables import AcceptedEvent, Assignment, Person, Run
 from workflows.experiment import variant
 from workflows.wire import ASSIGN, CLOSE, Assignation, Closing
 
 runs = Run.__table__  # type: ignore[attr-defined]
 events = AcceptedEvent.__table__  # type: ignore[attr-defined]
+
+LOOKS = 3
 
 # Reads, and takes the lock of, the person whose run it is.
 owner = (
@@ -36,7 +39,7 @@ begun = select(runs.c.trigger_id).where(
 )
 consider_again = (  # beside the journeys that it is to be reconsidered for already
     update(events)
-    .where(events.c.id.in_(several("late")), events.c.id.not_in(begun))
+    .where(events.c.id.in_(several("late")), events.c.id.not_in(begun), events.c.starts)
     .values(reconsider=func.coalesce(events.c.reconsider + " ", "") + bindparam("into"))
 )
 
@@ -55,7 +58,7 @@ class Runs:
     async def close_run(self, closing: Closing) -> None:
         """Close a run's row, once, and have the triggers that came too late for it, and began no run yet, considered again."""
         async with self.store.write() as session:
-            found = (await session.exec(owner, params={"run": closing.run_id})).first()
+            found = await _owner(session, closing.run_id)
             if found is None:
                 return
             over = {"run": closing.run_id, "how": closing.status, "why": closing.reason, "at": closing.at}
@@ -64,12 +67,13 @@ class Runs:
             if closing.reconsider:
                 person_id, _, journey = found
                 await session.exec(consider_again, params={"late": closing.reconsider, "person": person_id, "into": journey})
+                await announce(await session.connection())
 
     @activity.defn(name=ASSIGN)
     async def assign_variant(self, asked: Assignation) -> str:
         """Return the person's variant: the one they have, or, if they have none or it is no longer offered, one by weight."""
         async with self.store.write() as session:
-            found = (await session.exec(owner, params={"run": asked.run_id})).first()
+            found = await _owner(session, asked.run_id)
             if found is None:
                 raise ApplicationError(f"there is no run {asked.run_id}", type="NoRun", non_retryable=True)
             person_id, user_id, _ = found
@@ -79,3 +83,14 @@ class Runs:
             chosen = variant(asked.experiment, asked.weights, user_id)
             await session.merge(Assignment(person_id=person_id, experiment=asked.experiment, variant=chosen, at=asked.at))
             return chosen
+
+
+async def _owner(session: AsyncSession, run_id: str) -> tuple[int, str, str] | None:
+    """Return whose run it is, locked, by their row and id, and its journey; None if there is no such run.
+
+    A run whose person was merged while we waited for them is another's in a statement that begins afterwards.
+    """
+    for _ in range(LOOKS):
+        if (found := (await session.exec(owner, params={"run": run_id})).first()) is not None:
+            return found
+    return None

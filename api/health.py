@@ -15,7 +15,7 @@ from temporalio.service import RPCError
 
 from api.access import InSettings, InStore, InTemporal
 from api.errors import Problem, problems
-from events.route import to_route
+from events.claim import to_route
 from store.session import Store
 from store.tables import AcceptedEvent
 
@@ -87,10 +87,10 @@ async def _temporal(client: Client | None, address: str) -> Part:
 
 async def _backlog(store: Store) -> Backlog:
     waiting = select(AcceptedEvent.id).where(to_route).limit(COUNTED).subquery()
-    oldest = select(AcceptedEvent.accepted_at).where(to_route).order_by(col(AcceptedEvent.id)).limit(1)
+    first = select(AcceptedEvent.accepted_at).where(to_route).order_by(col(AcceptedEvent.lane), col(AcceptedEvent.id)).limit(1)
     try:
         async with asyncio.timeout(PATIENCE), store.read() as session:
             count = (await session.exec(select(func.count()).select_from(waiting))).one()
-            return Backlog(ok=True, waiting=count, oldest=(await session.exec(oldest)).first())
+            return Backlog(ok=True, waiting=count, oldest=(await session.exec(first)).first())
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         return Backlog(ok=False, detail=f"the database does not answer: {error}"[:200])

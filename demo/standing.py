@@ -15,7 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkipper
 
 from demo.looking import Rest, Unrest, look
-from events.route import to_route
+from events.claim import to_route
 from store.session import Store
 from store.tables import AcceptedEvent, Person, Run
 from workflows.wire import Standing

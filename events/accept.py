@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import insert, select
@@ -15,8 +16,8 @@ from events.joining import joins
 from events.meeting import meet
 from events.merging import When
 from events.profiles import Profile, keep
-from store.session import Store, several
-from store.tables import AcceptedEvent
+from store.session import Store, announce, several
+from store.tables import LIVE, AcceptedEvent
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +32,27 @@ ATTEMPTS = 5
 LOST_A_RACE = ("23505", "40P01")  # PostgreSQL: another batch took the same message id, or waited for us as we for it
 
 
-async def accept(store: Store, calls: Sequence[Call], clock: Clock) -> None:
+@dataclass(frozen=True)
+class Manner:
+    """How calls are accepted: in which lane, whether they may start journeys, and what is written together with them."""
+
+    lane: int = LIVE
+    starts: bool = True
+    durable: bool = True
+    beside: Callable[[AsyncConnection, int], Awaitable[None]] | None = None  # is told how many are new
+
+
+PLAINLY = Manner()
+
+
+async def accept(store: Store, calls: Sequence[Call], clock: Clock, manner: Manner = PLAINLY) -> None:
     """Store these calls, and what they say of the people, all or none. When it returns, they are durable.
 
     A call whose message id was accepted before changes nothing, and one about an erased person is not kept. `clock` says
     when they are accepted.
     """
-    if calls:
-        await retrying(lambda: _accept(store, calls, clock))
+    if calls or manner.beside:
+        await retrying(lambda: _accept(store, calls, clock, manner))
 
 
 async def retrying(attempt: Callable[[], Awaitable[T]]) -> T:
@@ -52,18 +66,21 @@ async def retrying(attempt: Callable[[], Awaitable[T]]) -> T:
     return await attempt()
 
 
-async def _accept(store: Store, calls: Sequence[Call], clock: Clock) -> None:
-    async with store.write() as session:
+async def _accept(store: Store, calls: Sequence[Call], clock: Clock, manner: Manner) -> None:
+    async with store.write(durable=manner.durable) as session:
         connection = await session.connection()
         people = await meet(connection, {call.user_id for call in calls}, When(clock.at, clock.offset), joins(calls))
         fresh = [call for call in await _fresh(connection, calls) if not people[call.user_id].erased]
-        rows = [row(call, people[call.user_id], clock) for call in fresh]
+        rows = [row(call, people[call.user_id], clock, manner) for call in fresh]
         if rows:
             await connection.execute(added, rows)
         await keep(connection, {profile.id: profile for profile in people.values()}.values())
+        await announce(connection)
+        if manner.beside:
+            await manner.beside(connection, len(rows))
 
 
-def row(call: Call, person: Profile, clock: Clock) -> dict[str, Any]:
+def row(call: Call, person: Profile, clock: Clock, manner: Manner) -> dict[str, Any]:
     """Let a call act on the person's profile, and return its event's row."""
     notes = call.notes.copy()
     changed: list[str] = []
@@ -87,6 +104,8 @@ def row(call: Call, person: Profile, clock: Clock) -> dict[str, Any]:
         "status": _status(call, changed),
         "error": "; ".join(filter(None, (call.error, *notes))),
         "reconsider": None,
+        "lane": manner.lane,
+        "starts": manner.starts,
     }
 
 

@@ -59,7 +59,7 @@ async def merge(connection: AsyncConnection, one: Profile, other: Profile, name:
 
 
 def combine(stays: Profile, goes: Profile) -> list[str]:
-    """Let one profile know what the other knew, each fact as of when it was said: the later holds, and what was never said does not.
+    """Let one profile know what the other knew, each fact as of when it was said: the later holds.
 
     Returns what became different for either: `zone`, `locale`, and traits.
     """
@@ -105,7 +105,7 @@ async def _strict(connection: AsyncConnection, stays: int, goes: int) -> set[tup
 
 
 async def _say(connection: AsyncConnection, person: int, refused: set[tuple[str, str]], at: datetime) -> None:
-    """Let every no hold: where the other's yes would come last, say no once more. '*' comes first, for it speaks of all channels."""
+    """Let every no hold: where the other's yes would come last, say no once more; '*' first, for it speaks of all."""
     words = [word for _, word in await _said(connection, (person,))]
     for topic, channel in sorted(refused):
         if holds(words, topic, channel) is not False:

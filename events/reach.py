@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from store.tables import AcceptedEvent, Person, Run
 from workflows.definition import EVENTS, EXIT, IDENTIFY, JOURNEYS, Definition, newest
@@ -10,7 +11,30 @@ from workflows.listening import listening
 from workflows.run import Arrival, User
 
 
-def triggered_by(event: AcceptedEvent) -> list[Definition[Any]]:
+class Glance(Protocol):
+    """What of an event tells whom it may concern. Its properties, which are long to read, are not of it."""
+
+    @property
+    def id(self) -> int | None: ...
+    @property
+    def person_id(self) -> int: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def changed(self) -> Sequence[str]: ...
+    @property
+    def run_id(self) -> str | None: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def reconsider(self) -> str | None: ...
+    @property
+    def starts(self) -> bool: ...
+
+
+def triggered_by(event: Glance) -> list[Definition[Any]]:
     """Return the journeys, in their newest version, that this event starts; those it is reconsidered for, if it names some."""
     starting = [definition for definition in newest() if event.name in definition.trigger_names]
     if event.reconsider is None:
@@ -23,6 +47,17 @@ def hears(run: Run, event: AcceptedEvent) -> bool:
 
     A run whose journey is not in the code is told everything: it has it all when its journey is put back.
     """
+    if not may_hear(run, event):
+        return False
+    definition = JOURNEYS.get((run.journey, run.version))
+    if event.run_id is not None or definition is None or _hears_of_change(definition, event.changed):
+        return True
+    kind = EVENTS.get(event.name)
+    return kind is not None and definition.concerns(kind, event.data, run.key)
+
+
+def may_hear(run: Run, event: Glance) -> bool:
+    """Say the same at a glance, where the event is about the key of a run that listens to it."""
     if event.run_id is not None:
         return event.run_id == run.id
     if run.trigger_id is not None and event.id is not None and event.id <= run.trigger_id:
@@ -30,12 +65,12 @@ def hears(run: Run, event: AcceptedEvent) -> bool:
     definition = JOURNEYS.get((run.journey, run.version))
     if definition is None:
         return True
-    heard = listening(definition)
-    kind = EVENTS.get(event.name)
-    named = event.kind == "track" and event.name in heard.events
-    if named and kind is not None and definition.concerns(kind, event.data, run.key):
-        return True
-    return not heard.traits.isdisjoint(event.changed) or not {"zone", "locale"}.isdisjoint(event.changed)
+    named = event.kind == "track" and event.name in listening(definition).events
+    return named or _hears_of_change(definition, event.changed)
+
+
+def _hears_of_change(definition: Definition[Any], changed: Sequence[str]) -> bool:
+    return bool(changed) and not (listening(definition).traits | {"zone", "locale"}).isdisjoint(changed)
 
 
 def known_user(person: Person, run: Run) -> User:

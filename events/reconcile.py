@@ -73,7 +73,9 @@ async def put_right(store: Store, client: Client, run: Run) -> None:
     """Make the row of a run say what Temporal says of its workflow."""
     found = await look(client, run.workflow_id)
     if found is not None and found.run_id == run.id and found.is_open:
-        if run.ended_at is not None:
+        if run.status == "merged":
+            await client.get_workflow_handle(run.workflow_id).terminate(reason=run.reason)
+        elif run.ended_at is not None:
             await _reopen(store, run)
         return
     status, reason = ENDED.get(found.status, DELETED) if found is not None and found.run_id == run.id else DELETED

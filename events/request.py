@@ -17,7 +17,7 @@ from events.calls import Clock, misfit
 from events.enrol import Refused, enrol
 from events.meeting import meet
 from events.merging import When
-from store.session import Store, lock
+from store.session import Store, announce, lock
 from store.tables import AcceptedEvent, Operation, Person, Run
 from workflows.definition import EXIT, Definition, Event
 from workflows.run import Order
@@ -132,6 +132,7 @@ async def _add(session: AsyncSession, run: Run, kind: str, name: str, data: Mapp
     )
     session.add(event)
     await session.flush()
+    await announce(await session.connection())
     assert event.id is not None
     return event.id
 

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 
 from pydantic import ValidationError
-from sqlalchemy import bindparam, literal_column, or_, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import bindparam, func, or_, update
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from events.claim import Work, claim, done_with, starts, to_route
 from events.enrol import enrol
+from events.merging import met_elsewhere
 from events.reach import arrival, hears, known_user, triggered_by
 from events.reconcile import put_right
 from events.temporal import Held, Told, is_final, start, tell, why
 from settings import Settings
-from store.session import Store, database_clock, lock, several
-from store.tables import AcceptedEvent, Person, Run
+from store.session import Store, announce, database_clock, lock, several
+from store.tables import BACKLOG, LIVE, AcceptedEvent, Merge, Person, Run
 from workflows.definition import EVENTS
 from workflows.wire import Enrolment, Signal
 
@@ -30,40 +35,15 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-LEASE = timedelta(seconds=30)
-PEOPLE_AT_ONCE = 32
-EVENTS_AT_ONCE = 1000
 IDLE_SECONDS = 0.02
 TROUBLE_SECONDS = 1.0
 CLOSING_SECONDS = 1.0  # in which a run that is just closing has closed
+FIRST_RETRY = timedelta(seconds=0.2)  # after an error of ours; the next ones double it
 
 events = AcceptedEvent.__table__  # type: ignore[attr-defined]
 people = Person.__table__  # type: ignore[attr-defined]
 runs = Run.__table__  # type: ignore[attr-defined]
 
-# With the constant in its text and not as a parameter, so that both databases see that the partial indexes serve it.
-to_route = or_(col(AcceptedEvent.status) == literal_column("'pending'"), col(AcceptedEvent.reconsider).is_not(None))
-free = or_(col(Person.claimed_until).is_(None), col(Person.claimed_until) < database_clock())
-
-# The statements of every round, made once: making one costs more than running it.
-whose_turn = (
-    select(AcceptedEvent.person_id).join(Person).where(to_route, free).order_by(col(AcceptedEvent.id)).limit(EVENTS_AT_ONCE)
-)
-still_free = select(Person, database_clock()).where(col(Person.id).in_(several("people")), free).with_for_update(skip_locked=True)
-claim = (
-    update(people).where(people.c.id.in_(several("people"))).values(claimed_by=bindparam("me"), claimed_until=bindparam("until"))
-)
-their_events = (
-    select(AcceptedEvent)
-    .where(col(AcceptedEvent.person_id).in_(several("people")), to_route)
-    .order_by(col(AcceptedEvent.id))
-    .limit(EVENTS_AT_ONCE)
-)
-their_runs = select(Run).where(col(Run.person_id).in_(several("people")), col(Run.ended_at).is_(None))
-acted = update(events).where(events.c.id.in_(several("acted"))).values(status="routed")
-considered = (  # unless another journey has asked for it meanwhile: then it is considered again for both
-    update(events).where(events.c.id == bindparam("event"), events.c.reconsider == bindparam("for")).values(reconsider=None)
-)
 no_longer_fits = update(events).where(events.c.id == bindparam("event")).values(status="invalid", error=bindparam("why"))
 are_running = update(runs).where(runs.c.id.in_(several("started")), runs.c.status == "starting").values(status="running")
 could_not_start = (
@@ -71,25 +51,29 @@ could_not_start = (
     .where(runs.c.id == bindparam("run"), runs.c.ended_at.is_(None))
     .values(status="failed", reason=bindparam("why"), ended_at=runs.c.started_at)
 )
-newest_to_route = select(col(AcceptedEvent.id)).where(to_route).order_by(col(AcceptedEvent.id).desc()).limit(1)
-let_go = (
+failed_once_more = (
+    update(events)
+    .where(events.c.id == bindparam("event"))
+    .values(attempts=bindparam("times"), error=bindparam("why"), status=bindparam("now"))
+)
+is_reconsidered_no_more = update(events).where(events.c.id == bindparam("event")).values(reconsider=None)
+newest = select(func.max(col(AcceptedEvent.id)))
+rest = (  # let go, and left alone for a while
     update(people)
-    .where(people.c.id.in_(several("people")), people.c.claimed_by == bindparam("me"))
+    .where(people.c.id == bindparam("person"), people.c.claimed_by == bindparam("me"))
+    .values(claimed_by=None, claimed_until=bindparam("until"))
+)
+now = select(database_clock())
+whom_they_became = select(Merge.into_id).where(col(Merge.absorbed_id).in_(several("people")))
+let_go = (  # those too whom they were merged into meanwhile: the claim on them is ours
+    update(people)
+    .where(or_(people.c.id.in_(several("people")), people.c.id.in_(whom_they_became)), people.c.claimed_by == bindparam("me"))
     .values(claimed_by=None, claimed_until=None)
 )
 
 
-@dataclass
-class Work:
-    """One person's share of a round: their events in order, and the runs that were open when it began."""
-
-    person: Person
-    events: list[AcceptedEvent]
-    open: list[Run]
-    started: list[Run] = field(default_factory=list)
-    refused: dict[int, str] = field(default_factory=dict)  # events that no longer fit their class, and why
-    failed: dict[str, str] = field(default_factory=dict)  # runs that can never start, and why
-    held: bool = False  # what is left of the events waits for a run to close
+class Gone(Exception):
+    """The person was merged into another, or erased, while their events were being routed."""
 
 
 @dataclass(frozen=True)
@@ -103,11 +87,22 @@ class Router:
     held: set[int] = field(default_factory=set)  # people whose events wait for a run to close
 
     async def run(self) -> None:
-        """Route for ever. With Temporal or the store away it tries again; nothing that was accepted is lost by that."""
+        """Route for ever. With Temporal or the store away it tries again; nothing that was accepted is lost by that.
+
+        What happens now and what was imported are served side by side, so that neither waits for the other's round.
+        """
+        async with asyncio.TaskGroup() as lanes:
+            for lane in (LIVE, BACKLOG):
+                lanes.create_task(self._serve(lane))
+
+    async def _serve(self, lane: int) -> None:
         while True:
             written = self.store.written()
-            if not await _persist(self.round):
+            done = await _persist(lambda: self._round(lane))
+            if done is None:
                 await self.store.written_since(written, IDLE_SECONDS)
+            elif done == 0:  # others are at work on them
+                await asyncio.sleep(IDLE_SECONDS)
 
     async def drain(self) -> None:
         """Route all that is accepted by now, so that a worker that comes up late meets events before deadlines.
@@ -121,7 +116,7 @@ class Router:
 
     async def _newest(self) -> int:
         async with self.store.read() as session:
-            return (await session.exec(newest_to_route)).first() or 0
+            return (await session.exec(newest)).one() or 0
 
     async def _is_left(self, newest: int) -> bool:
         left = select(AcceptedEvent.id).where(to_route, col(AcceptedEvent.id) <= newest)
@@ -129,40 +124,23 @@ class Router:
             return (await session.exec(left.where(col(AcceptedEvent.person_id).not_in(self.held)).limit(1))).first() is not None
 
     async def round(self) -> int:
-        """Route what is pending of some people, each in order, side by side. Returns how many people."""
-        works = await self._claim()
+        """Route what is pending of some people, each in order, side by side: live events first. Returns how many people."""
+        return await self._round(LIVE) or await self._round(BACKLOG) or 0
+
+    async def _round(self, lane: int) -> int | None:
+        """Route what is pending of some people of that lane. Returns how many people, or None if nobody waits."""
+        claimed = await claim(self.store, self.name, lane)
+        if claimed is None:
+            return None
+        works = claimed.works
         if not works:
-            return 0
+            return claimed.done
         results = await asyncio.gather(*(self._route(work) for work in works), return_exceptions=True)
-        await self._done(works, [work for work, result in zip(works, results, strict=True) if result is None])
+        await self._done(lane, works, [work for work, result in zip(works, results, strict=True) if result is None])
         for result in results:
             if result is not None:
                 raise result
-        return len(works)
-
-    async def _claim(self) -> list[Work]:
-        """Lease the people with the oldest pending events that no other router works on, and read what there is to do."""
-        async with self.store.read() as session:
-            waiting = (await session.exec(whose_turn)).all()
-        oldest = list(dict.fromkeys(waiting))[:PEOPLE_AT_ONCE]
-        if not oldest:
-            return []
-        async with self.store.write(durable=False) as session:
-            claimed = (await session.exec(still_free, params={"people": oldest})).all()
-            if not claimed:
-                return []
-            theirs = {"people": [person.id for person, _ in claimed]}
-            await session.exec(claim, params={**theirs, "me": self.name, "until": claimed[0][1] + LEASE})
-            pending = (await session.exec(their_events, params=theirs)).all()
-            inside = (await session.exec(their_runs, params=theirs)).all()
-        return [
-            Work(
-                person,
-                [event for event in pending if event.person_id == person.id],
-                [run for run in inside if run.person_id == person.id],
-            )
-            for person, _ in claimed
-        ]
+        return claimed.done + len(works)
 
     async def _route(self, work: Work) -> None:
         for place, event in enumerate(work.events):
@@ -173,6 +151,16 @@ class Router:
                 work.refused[event.id or 0] = why(error)
             except Held:
                 work.events, work.held = work.events[:place], True
+                return
+            except Gone:
+                work.events = work.events[:place]  # the others are routed as whose they are now
+                return
+            except Exception as error:
+                if is_outage(error):
+                    raise
+                fault = where(error)
+                log.error("event %s (%s) cannot be routed, attempt %s: %s", event.id, event.name, event.attempts + 1, fault)
+                work.events, work.broken = work.events[:place], (event, fault)
                 return
 
     async def _event(self, work: Work, event: AcceptedEvent) -> None:
@@ -186,8 +174,27 @@ class Router:
             if answer is Told.CLOSED:
                 work.open.remove(run)
                 await put_right(self.store, self.client, run)
-        if event.kind == "track" and event.run_id is None:
+        if event.kind == "exit" and not reached:
+            await self._end_merged(work.person, event)
+        if event.kind == "merge":
+            for run in work.open:
+                await self._bring(work.person, run)
+        if starts(event):
             await self._start(work, event, await self._enrol(work, event))
+
+    async def _end_merged(self, person: Person, event: AcceptedEvent) -> None:
+        """End the workflow of a run whose row a merge has ended: no open run of the person is that one."""
+        async with self.store.read() as session:
+            run = await session.get(Run, event.run_id)
+        if run is not None and run.status == "merged":
+            await self._tell(person, run, event)
+
+    async def _bring(self, person: Person, run: Run) -> None:
+        """Tell a run what its person did while they were thought to be two: it takes what it has had already once."""
+        assert person.id is not None
+        for event in await self._routed_since(person, run.trigger_id or 0):
+            if met_elsewhere(run.met_as, event.met_as, person.id) and hears(run, event):
+                await self._tell(person, run, event)
 
     async def _enrol(self, work: Work, event: AcceptedEvent) -> list[Run]:
         """Add the rows of the runs that this event starts, and return those to start; some may be from before a router died."""
@@ -197,6 +204,8 @@ class Router:
             return []
         async with self.store.write() as session:
             await lock(session, [event.person_id])
+            if (await session.exec(select(Person.id).where(Person.id == event.person_id))).first() is None:
+                raise Gone
             entering = [
                 await enrol(session, each, work.person, event.name, event.data, event.accepted_at, event.id) for each in starting
             ]
@@ -234,12 +243,14 @@ class Router:
     async def _catch_up(self, person: Person, run: Run, trigger: AcceptedEvent) -> None:
         """Tell a run that starts on an event of some time ago what has acted since: the run before it had that in its place."""
         assert trigger.id is not None
-        mine = select(AcceptedEvent).where(AcceptedEvent.person_id == person.id, AcceptedEvent.status == "routed")
-        async with self.store.read() as session:
-            since = (await session.exec(mine.where(col(AcceptedEvent.id) > trigger.id).order_by(col(AcceptedEvent.id)))).all()
-        for event in since:
+        for event in await self._routed_since(person, trigger.id):
             if hears(run, event):
                 await self._tell(person, run, event)
+
+    async def _routed_since(self, person: Person, event_id: int) -> Sequence[AcceptedEvent]:
+        mine = select(AcceptedEvent).where(AcceptedEvent.person_id == person.id, AcceptedEvent.status == "routed")
+        async with self.store.read() as session:
+            return (await session.exec(mine.where(col(AcceptedEvent.id) > event_id).order_by(col(AcceptedEvent.id)))).all()
 
     async def _is_starting(self, run: Run) -> bool:
         async with self.store.read() as session:
@@ -266,28 +277,59 @@ class Router:
             continue_after=self.settings.continue_after,
         )
 
-    async def _done(self, works: Sequence[Work], done: Sequence[Work]) -> None:
+    async def _done(self, lane: int, works: Sequence[Work], done: Sequence[Work]) -> None:
         """Record which events have acted and which runs have started, and let go of the people.
 
         Lost with a power failure, it is done again: whatever came of it later is durable only together with it.
         """
-        again = [event for work in done for event in work.events if event.reconsider is not None]
         started = [run.id for work in done for run in work.started]
         held = {work.person.id or 0 for work in done if work.held}
+        resting = {work.person.id or 0 for work in done if work.broken}
         async with self.store.write(durable=False) as session:
-            await session.exec(acted, params={"acted": [event.id for work in done for event in work.events]})
-            for each in again:
-                await session.exec(considered, params={"event": each.id, "for": each.reconsider})
+            await done_with(session, [event for work in done for event in work.events])
             for event, error in [entry for work in done for entry in work.refused.items()]:
                 await session.exec(no_longer_fits, params={"event": event, "why": error})
             for run, error in [entry for work in done for entry in work.failed.items()]:
                 await session.exec(could_not_start, params={"run": run, "why": error})
             if started:
                 await session.exec(are_running, params={"started": started})
-            finished = [work.person.id for work in works if work.person.id not in held]  # the others' lease runs out
+            for work in done:
+                if work.broken is not None:
+                    await self._count(session, *work.broken)
+            finished = [work.person.id for work in works if work.person.id not in held | resting]  # the held's lease runs out
             await session.exec(let_go, params={"people": finished, "me": self.name})
+            if lane == BACKLOG:
+                await announce(
+                    await session.connection()
+                )  # what has come of these people meanwhile was passed over while they were claimed
         self.held.difference_update(work.person.id or 0 for work in works)
         self.held.update(held)
+
+    async def _count(self, session: AsyncSession, event: AcceptedEvent, error: str) -> None:
+        """Have an event that an error of ours stopped tried again in a moment; after the last attempt it is dead."""
+        times = event.attempts + 1
+        dead = times >= self.settings.routing_attempts
+        status = "dead" if dead else event.status
+        await session.exec(failed_once_more, params={"event": event.id, "times": times, "why": error, "now": status})
+        if dead:
+            log.error("event %s (%s) is dead after %s attempts: %s", event.id, event.name, times, error)
+            await session.exec(is_reconsidered_no_more, params={"event": event.id})
+        pause = timedelta() if dead else FIRST_RETRY * 2**event.attempts
+        until = (await session.exec(now)).one() + pause
+        await session.exec(rest, params={"person": event.person_id, "me": self.name, "until": until})
+
+
+def is_outage(error: Exception) -> bool:
+    """Say whether Temporal or the store was away, so that the same may succeed later: anything else is an error of ours."""
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError))
+    return isinstance(error, (RPCError, OSError, PoolTimeout))
+
+
+def where(error: Exception) -> str:
+    """Say what went wrong and where, without the values, which may be private."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {last.name}, {last.filename}:{last.lineno}"
 
 
 async def _persist(act: Callable[[], Awaitable[T]]) -> T:

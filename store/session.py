@@ -8,14 +8,15 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, event, make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import BindParameter, Connection, bindparam, event, func, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from store import sqlite
+from store.notices import CHANNEL, Notices
 from store.tables import Merge, Moment, Person
 
 LOOK_SECONDS = 0.004
@@ -30,6 +31,7 @@ class Store:
         self._durable = self.engine.execution_options(sojourn_writes=True, sojourn_durable=True)
         self._brisk = self.engine.execution_options(sojourn_writes=True, sojourn_durable=False)
         self._turn = asyncio.Lock()
+        self._notices = Notices(self.engine)
 
     @property
     def is_sqlite(self) -> bool:
@@ -57,17 +59,18 @@ class Store:
             yield session
 
     def written(self) -> object:
-        """Return what is another once anybody has committed; on PostgreSQL nothing tells, and it never is."""
+        """Return what is another once anybody has committed, on PostgreSQL something that was announced."""
         database = self.engine.url.database
-        return sqlite.written(database) if self.is_sqlite and database else None
+        return sqlite.written(database) if self.is_sqlite and database else self._notices.count
 
     async def written_since(self, before: object, seconds: float) -> None:
-        """Return soon after something has been committed since `written` returned `before`; at the latest after a while.
+        """Return soon after `written` would not return `before` any more; at the latest after a while.
 
-        Where nothing tells, that is after so many seconds.
+        On PostgreSQL that is when what was announced is committed, and a second without; while nothing is heard from the
+        server, it is `seconds`.
         """
-        if before is None:
-            await asyncio.sleep(seconds)
+        if not self.is_sqlite:
+            await self._notices.since(before, seconds)
             return
         for _ in range(int(AT_LATEST_SECONDS / LOOK_SECONDS)):
             if self.written() != before:
@@ -75,6 +78,7 @@ class Store:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def close(self) -> None:
+        await self._notices.close()
         await self.engine.dispose()
 
 
@@ -97,6 +101,15 @@ async def lock(session: AsyncSession, person_ids: Sequence[int]) -> None:
     while left:
         gone = left - set((await session.exec(their_locks, params={"people": sorted(left)})).all())
         left = set((await session.exec(merged_into, params={"people": sorted(gone)})).all()) if gone else set()
+
+
+tell_all = select(func.pg_notify(CHANNEL, ""))
+
+
+async def announce(connection: AsyncConnection) -> None:
+    """Wake the routers once this transaction is committed. On SQLite the commit itself does."""
+    if connection.dialect.name != "sqlite":
+        await connection.execute(tell_all)
 
 
 class database_clock(FunctionElement[datetime]):

@@ -30,6 +30,7 @@ class Moment(TypeDecorator[datetime]):
 
 Id = BigInteger().with_variant(Integer, "sqlite")
 TO_ROUTE = "status = 'pending' OR reconsider IS NOT NULL"
+LIVE, BACKLOG = 0, 1  # lanes of events: what happens now is served before what was imported
 Document = JSON().with_variant(JSONB, "postgresql")
 
 
@@ -108,10 +109,12 @@ class AcceptedEvent(SQLModel, table=True):
     """One accepted call, for good. `id` is the order of acceptance, per person.
 
     `status`: `pending` until the router has acted on it, then `routed`; `unknown` and `invalid` events are kept, with
-    `error`, and never reach a run. `clock_offset` is what the run's clock is ahead of the real one, in seconds: 0 but for
-    a played stream. `run_id` is set on what concerns one run only. `changed` names what the call changed about the person
-    (`zone`, `locale`, traits), which open runs may have to know. `reconsider` names the journeys that this event is to be
-    considered for again, as a trigger. `met_as` is the row of `people` it was accepted for, if that was merged since.
+    `error`, and never reach a run; `dead` ones could not be routed, in `attempts` attempts. `clock_offset` is what the run's
+    clock is ahead of the real one, in seconds: 0 but for a played stream. `run_id` is set on what concerns one run only.
+    `changed` names what the call changed about the person (`zone`, `locale`, traits), which open runs may have to know.
+    `reconsider` names the journeys that this event is to be considered for again, as a trigger. People with events of `lane`
+    LIVE are served before those with a BACKLOG only. What does not `starts` may reach runs, and begins none. `met_as` is the
+    row of `people` it was accepted for, if that was merged since.
     """
 
     __tablename__ = "events"
@@ -119,7 +122,7 @@ class AcceptedEvent(SQLModel, table=True):
         UniqueConstraint("message_id"),
         Index("events_by_person", "person_id", "id"),
         Index("events_to_route", "person_id", "id", sqlite_where=text(TO_ROUTE), postgresql_where=text(TO_ROUTE)),
-        Index("events_to_route_first", "id", sqlite_where=text(TO_ROUTE), postgresql_where=text(TO_ROUTE)),
+        Index("events_to_route_first", "lane", "id", sqlite_where=text(TO_ROUTE), postgresql_where=text(TO_ROUTE)),
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=Id)
@@ -138,10 +141,29 @@ class AcceptedEvent(SQLModel, table=True):
     error: str = Field(default="", sa_type=Text)
     reconsider: str | None = None
     met_as: int | None = Field(default=None, sa_type=Id)
+    lane: int = LIVE
+    starts: bool = True
+    attempts: int = 0
+
+
+class Import(SQLModel, table=True):
+    """A file that is imported, and how far. Committed together with the events of its lines, so that none acts twice."""
+
+    __tablename__ = "imports"
+
+    digest: str = Field(primary_key=True)  # SHA-256 of the file as it is
+    source: str  # its name, or "-"
+    lines: int = 0  # read so far
+    accepted: int = 0
+    refused: int = 0
+    begun_at: datetime = moment()
+    finished_at: datetime | None = moment(default=None)
 
 
 class Run(SQLModel, table=True):
-    """One person's run through a journey. `status`: starting, running, then completed, exited, merged, terminated, cancelled, failed.
+    """One person's run through a journey.
+
+    `status`: starting, running, then completed, exited, merged, terminated, cancelled, failed.
 
     `met_as` is the row of `people` it was begun for, if that was merged since.
     """
