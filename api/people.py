@@ -16,14 +16,21 @@ from api.body import BoundedRoute
 from api.errors import Problem, problems
 from api.views import CardView, ConsentView, DeviceView, MessageView, RunSummary, UserView, summary_of
 from events.calls import ID_BYTES
+from events.lookup import Ambiguous, find
 from events.meeting import meet
 from events.merging import When
-from store.tables import Consent, Delivery, Device, InboxCard, Person, Run
+from store.tables import Consent, Delivery, Device, Identity, InboxCard, Person, Run
 from workflows.clock import zone
 
 router = APIRouter(route_class=BoundedRoute, tags=["People"], dependencies=ADMIN)
 
-UserId = Annotated[str, Path(description="The person's id, as events give it.", examples=["user-42"])]
+UserId = Annotated[
+    str,
+    Path(
+        description="A userId, or another name of the person's: anon:…, email:…, phone:… or token:….",
+        examples=["user-42"],
+    ),
+]
 CardKey = Annotated[str, Path(description="The message's key, as the inbox gives it.", examples=["r_0195a1f0:send:in_app/welcome"])]
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most, the newest first.")]
 
@@ -55,17 +62,19 @@ class Inbox(BaseModel):
 
 
 async def someone(user_id: UserId, store: InStore) -> Person:
-    """Return the person, or answer 404; one who was erased is nobody any more."""
-    async with store.read() as session:
-        mine = select(Person).where(Person.user_id == user_id.replace("\0", ""), col(Person.erased_at).is_(None))
-        person = (await session.exec(mine)).first()
-    if person is None:
+    """Return the person of that name, or answer 404; one who was erased is nobody any more."""
+    try:
+        async with store.read() as session:
+            person = await find(session, user_id)
+    except Ambiguous as several:
+        raise Problem(409, "ambiguous", str(several)) from None
+    if person is None or person.erased_at is not None:
         raise Problem(404, "not_found", f"nobody is known as {user_id!r}")
     return person
 
 
 Someone = Annotated[Person, Depends(someone)]
-UNKNOWN = problems({404: "Nobody is known by that id."})
+UNKNOWN = problems({404: "Nobody is known by that name.", 409: "That address is several people's."})
 
 
 @router.get("/v1/users/{user_id:path}/runs", summary="List a person's runs", responses=UNKNOWN)
@@ -139,7 +148,9 @@ async def look(person: Someone, store: InStore) -> UserView:
     async with store.read() as session:
         devices = (await session.exec(select(Device).where(Device.person_id == person.id).order_by(col(Device.seen_at)))).all()
         consents = await _in_force(session, person)
+        names = (await session.exec(select(Identity.name).where(Identity.person_id == person.id).order_by(Identity.name))).all()
     return UserView(
+        names=list(names),
         **person.model_dump(include={"user_id", "zone", "locale", "email", "phone", "traits", "created_at"}),
         zone_known=zone(person.zone) is not None,
         devices=[DeviceView(**each.model_dump()) for each in devices],

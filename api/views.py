@@ -23,7 +23,7 @@ class RequestedRun(BaseModel):
 
 
 class RunSummary(BaseModel):
-    """A run. `status` is starting, running, parked, completed, exited, terminated, cancelled or failed."""
+    """A run. `status` is starting, running, parked, completed, exited, merged, terminated, cancelled or failed."""
 
     run_id: str
     workflow_id: str
@@ -110,9 +110,13 @@ class DeviceView(BaseModel):
 
 
 class UserView(BaseModel):
-    """A person's profile. `zone_known` is false for a zone that is kept as it came and cannot be used."""
+    """A person's profile. `zone_known` is false for a zone that is kept as it came and cannot be used.
+
+    `names` are all that they go by, `user_id` among them.
+    """
 
     user_id: str
+    names: list[str]
     zone: str
     zone_known: bool
     locale: str

@@ -31,6 +31,7 @@ class Moment(TypeDecorator[datetime]):
 Id = BigInteger().with_variant(Integer, "sqlite")
 TO_ROUTE = "status = 'pending' OR reconsider IS NOT NULL"
 LIVE, BACKLOG = 0, 1  # lanes of events: what happens now is served before what was imported
+NEVER_AGAIN = {"sqlite_autoincrement": True}  # a row's number is no other row's, not even when it is gone
 Document = JSON().with_variant(JSONB, "postgresql")
 
 
@@ -42,6 +43,7 @@ class Person(SQLModel, table=True):
     """One profile. Its row is the lock under which this person's events are accepted and messages begin."""
 
     __tablename__ = "people"
+    __table_args__ = NEVER_AGAIN
 
     id: int | None = Field(default=None, primary_key=True, sa_type=Id)
     user_id: str = Field(unique=True)
@@ -123,6 +125,7 @@ class AcceptedEvent(SQLModel, table=True):
         Index("events_by_person", "person_id", "id"),
         Index("events_to_route", "person_id", "id", sqlite_where=text(TO_ROUTE), postgresql_where=text(TO_ROUTE)),
         Index("events_to_route_first", "lane", "id", sqlite_where=text(TO_ROUTE), postgresql_where=text(TO_ROUTE)),
+        NEVER_AGAIN,
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=Id)

@@ -44,6 +44,7 @@ async def test_a_profile_says_all_that_is_known(admin: httpx.AsyncClient, ada: P
     assert (device["token"], device["platform"], created.endswith("Z")) == ("t1", "ios", True)
     assert seen == {
         "user_id": "ada",
+        "names": ["ada"],
         "zone": "Asia/Kolkata",
         "zone_known": True,
         "locale": "hi",

@@ -45,6 +45,7 @@ def people() -> None:
         Column("claimed_until", MOMENT, nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("user_id"),
+        sqlite_autoincrement=True,  # the number of a row that is gone is nobody else's
     )
 
 
@@ -110,6 +111,7 @@ def events() -> None:
         sa.ForeignKeyConstraint(["person_id"], ["people.id"]),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("message_id"),
+        sqlite_autoincrement=True,
     )
     op.create_index("events_by_person", "events", ["person_id", "id"])
     op.create_index("events_to_route", "events", ["person_id", "id"], sqlite_where=TO_ROUTE, postgresql_where=TO_ROUTE)
