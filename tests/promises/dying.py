@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from importlib import import_module
 from typing import Any
+from unittest.mock import patch
 
 import cli
 import events.claim
-import events.route
 from connecting import connect
 from events.claim import Claim, claim, done_with
 from events.route import Router
@@ -88,7 +88,7 @@ def route_hastily() -> None:
                 await done_with(session, [event for work in claimed.works for event in work.events])
         return claimed
 
-    events.route.claim = hasty
+    patch("events.route.claim", hasty).start()
 
 
 async def route() -> None:
