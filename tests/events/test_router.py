@@ -15,7 +15,6 @@ from sqlmodel import col, select
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
-import events.route
 from events.accept import Manner, accept
 from events.calls import Call, Clock, understand
 from events.claim import PEOPLE_AT_ONCE, whose_turn
@@ -219,14 +218,13 @@ async def test_order_holds_while_an_event_is_tried_again(quiet_house: Stage, mon
 
 def break_taps(broken: pytest.MonkeyPatch) -> None:
     """Put a mistake into our code that one kind of event meets."""
-    plainly = arrival
 
     def unlucky(event: AcceptedEvent, user: Any) -> Any:
         if event.data.get("price") == UNLUCKY:
             raise KeyError("secret")
-        return plainly(event, user)
+        return arrival(event, user)
 
-    broken.setattr(events.route, "arrival", unlucky)
+    broken.setattr("events.route.arrival", unlucky)
 
 
 @pytest.mark.parametrize("lane", [LIVE, BACKLOG])

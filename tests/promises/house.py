@@ -47,6 +47,7 @@ class House:
     processes: AsyncExitStack
     temporal: AsyncExitStack = field(default_factory=AsyncExitStack)
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    apis: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     async def start_temporal(self) -> None:
         """Start the Temporal server, on what it had if it was there before."""
@@ -69,6 +70,17 @@ class House:
         words = ["env", f"--chdir={CHECKOUT}", sys.executable, "-m", *command]
         started = running(words, log=self.folder / f"{name}.log", patience=15, env=self.environment)
         return self.processes.enter_context(started)
+
+    async def start_api(self, *command: str) -> None:
+        """Start the API: `python -m cli api`, or another command. Returns when it is ready."""
+        port = ("--port", str(self.api.base_url.port))
+        self.apis.append(self.start(f"api-{len(self.apis)}", *(command or ("cli", "api")), *port))
+        await self.eventually(lambda: _ready(self), 60)
+
+    def kill_api(self) -> None:
+        """Kill -9 the last API, if it is still there."""
+        self.apis[-1].kill()
+        self.apis[-1].wait()
 
     def start_worker(self, *command: str) -> None:
         """Start a worker: `python -m cli worker`, or another command."""
@@ -159,8 +171,7 @@ async def house(folder: Path) -> AsyncIterator[House]:
         up = House(folder, temporal_port, environment, api, processes)
         processes.push_async_callback(up.end_temporal)
         await up.start_temporal()
-        up.start("api", "cli", "api", "--port", str(port))
-        await up.eventually(lambda: _ready(up), 60)
+        await up.start_api()
         yield up
 
 

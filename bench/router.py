@@ -1,0 +1,217 @@
+"""`python -m bench.router`: what the router costs, and how soon a live trigger acts beside a backlog that is imported."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import uuid4
+
+import typer
+from rich.console import Console
+from sqlalchemy import func, insert, text
+from sqlmodel import col, select
+from temporalio.client import Client
+
+from connecting import connect
+from engine.postgres import throwaway_postgres
+from engine.server import serve
+from events.accept import Manner, accept
+from events.calls import Clock, understand
+from events.route import Router
+from loading import load
+from settings import Settings
+from store.migrate import migrate
+from store.session import Store
+from store.tables import BACKLOG, Person, Run
+
+JOURNEYS = Path(__file__).parent / "journeys"
+BATCH = 1000
+LOOK_AGAIN_SECONDS = 0.001
+IMPORTED = Manner(BACKLOG, starts=False, durable=False)
+console = Console(stderr=True)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A store with nobody in it yet, a real Temporal server, and a router that is asked for one round after the other."""
+
+    store: Store
+    temporal: Client
+    router: Router
+
+
+def main(
+    events: Annotated[int, typer.Option(help="Events of each throughput measurement.")] = 5_000,
+    parked: Annotated[int, typer.Option(help="Open runs of the larger measurement.")] = 50_000,
+    backlog: Annotated[int, typer.Option(help="Imported events beside which live triggers come.")] = 200_000,
+    triggers: Annotated[int, typer.Option(help="Live triggers.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure on SQLite, then on PostgreSQL."""
+    found = {name: asyncio.run(_measure(url, events, parked, backlog, triggers)) for name, url in _databases()}
+    Console().print_json(json.dumps(found))
+    if not as_json:
+        console.print("Events a second by share listened to; seconds a thousand unheard events; milliseconds to a started run.")
+
+
+def _databases() -> Iterator[tuple[str, str]]:
+    with tempfile.TemporaryDirectory(prefix="sojourn-bench-") as folder:
+        yield "sqlite", f"sqlite+aiosqlite:///{folder}/sojourn.db"
+    with throwaway_postgres() as server:
+        yield "postgresql", server.replace("postgresql:", "postgresql+asyncpg:", 1)
+
+
+async def _measure(url: str, events: int, parked: int, backlog: int, triggers: int) -> dict[str, Any]:
+    async with _bench(url) as up:
+        await _rate(up, 2 * BATCH, 5)  # to warm up
+        return {
+            "events_per_second": {f"{share} % heard": await _rate(up, events, share) for share in (1, 10, 100)},
+            "seconds_per_1000_unheard": await _with_open_runs(up, (1_000, parked)),
+            "trigger_to_run_ms": {
+                "alone": await _latency(up, triggers),
+                f"beside {backlog} imported": await _beside(up, triggers, backlog),
+            },
+        }
+
+
+@asynccontextmanager
+async def _bench(url: str) -> AsyncIterator[Bench]:
+    load(JOURNEYS)
+    await asyncio.to_thread(migrate, url)
+    with tempfile.TemporaryDirectory(prefix="sojourn-bench-") as folder:
+        async with serve(data_dir=Path(folder) / "temporal", ui_port=None) as engine:
+            settings = Settings(
+                TEMPORAL_ADDRESS=engine.address, TEMPORAL_NAMESPACE=engine.namespace, database_url=url, _env_file=None
+            )
+            store, temporal = Store(url), await connect(settings)
+            yield Bench(store, temporal, Router(store, temporal, settings, "bench"))
+            await store.close()
+
+
+async def _send(up: Bench, people: Sequence[str], event: str, manner: Manner) -> None:
+    for first in range(0, len(people), BATCH):
+        clock = Clock.real()
+        bodies = [{"userId": each, "event": event, "messageId": uuid4().hex} for each in people[first : first + BATCH]]
+        await accept(up.store, [understand(body, "track", clock) for body in bodies], clock, manner)
+
+
+async def _routed(up: Bench) -> float:
+    """Route all there is, and return the seconds it took."""
+    began = time.perf_counter()
+    while await up.router.round():
+        pass
+    return time.perf_counter() - began
+
+
+async def _rate(up: Bench, count: int, share: int) -> float:
+    """So many people do something, of whom so many of a hundred are in a run that listens; return events a second."""
+    people = [f"{share}-{number}" for number in range(count)]
+    inside = people[:: 100 // share]
+    await _send(up, inside, "arrived", Manner())
+    await _routed(up)
+    await _send(up, people, "acted", Manner(starts=False))
+    return round(count / await _routed(up))
+
+
+async def _with_open_runs(up: Bench, counts: Sequence[int]) -> dict[str, float]:
+    """Park so many runs, in the store alone, and return what a thousand events cost that none of them listens to."""
+    found = {}
+    for count in counts:
+        await _park(up, count)
+        people = [f"parked-{number}" for number in range(BATCH)]
+        taken = []
+        for _ in range(5):
+            await _send(up, people, "arrived", Manner(starts=False))
+            taken.append(await _routed(up))
+        found[f"{count} open runs"] = round(statistics.median(taken), 3)
+    return found
+
+
+async def _park(up: Bench, count: int) -> None:
+    async with up.store.read() as session:
+        there = (await session.exec(select(func.count()).where(col(Run.workflow_id).like("parked/%")))).one()
+    now = datetime.now(UTC)
+    for first in range(there, count, BATCH):
+        names = [f"parked-{number}" for number in range(first, min(first + BATCH, count))]
+        person = {"created_at": now, "zone": "", "locale": "", "traits": {}, "trait_times": {}}
+        async with up.store.write(durable=False) as session:
+            connection = await session.connection()
+            await connection.execute(insert(Person), [{**person, "user_id": name} for name in names])
+            known = select(Person.id, Person.user_id).where(col(Person.user_id).in_(names))
+            rows = [_parked(person_id or 0, name, now) for person_id, name in (await session.exec(known)).all()]
+            await connection.execute(insert(Run), rows)
+    if not up.store.is_sqlite:
+        async with up.store.write() as session:
+            await session.exec(text("ANALYZE"))  # type: ignore[call-overload]
+
+
+def _parked(person_id: int, name: str, now: datetime) -> dict[str, Any]:
+    run = {"journey": "yardstick", "version": 1, "status": "running", "trigger": "arrived", "started_at": now, "requested_at": now}
+    return {**run, "id": f"r_{name}", "person_id": person_id, "workflow_id": f"parked/{name}"}
+
+
+async def _latency(up: Bench, triggers: int) -> dict[str, float]:
+    """Let people arrive one by one while the router runs; return the milliseconds from before acceptance to their started run."""
+    async with _routing(up):
+        return await _arrivals(up, triggers)
+
+
+async def _beside(up: Bench, triggers: int, backlog: int) -> dict[str, float]:
+    await _send(up, [f"imported-{number % (backlog // 10)}" for number in range(backlog)], "acted", IMPORTED)
+    async with _routing(up):
+        began, left = time.perf_counter(), asyncio.create_task(_backlog_is_done(up))
+        found = await _arrivals(up, triggers)
+        during = not left.done()
+        await left
+        return {**found, "backlog_seconds": round(time.perf_counter() - began, 1), "all_during_it": float(during)}
+
+
+async def _backlog_is_done(up: Bench) -> None:
+    while await _waits(up):
+        await asyncio.sleep(0.1)
+
+
+async def _waits(up: Bench) -> bool:
+    waiting = "SELECT id FROM events WHERE lane = 1 AND (status = 'pending' OR reconsider IS NOT NULL) LIMIT 1"
+    async with up.store.read() as session:
+        return (await session.exec(text(waiting))).first() is not None  # type: ignore[call-overload]
+
+
+async def _arrivals(up: Bench, triggers: int) -> dict[str, float]:
+    taken = []
+    for _ in range(triggers):
+        person, began = uuid4().hex, time.perf_counter()
+        await _send(up, [person], "arrived", Manner())
+        while not await _has_started(up, person):
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        taken.append(1000 * (time.perf_counter() - began))
+    return {"p50": round(statistics.median(taken), 1), "max": round(max(taken), 1)}
+
+
+async def _has_started(up: Bench, person: str) -> bool:
+    mine = select(Run.status).join(Person, col(Person.id) == Run.person_id).where(Person.user_id == person)
+    async with up.store.read() as session:
+        return (await session.exec(mine)).first() == "running"
+
+
+@asynccontextmanager
+async def _routing(up: Bench) -> AsyncIterator[None]:
+    routing = asyncio.create_task(up.router.run())
+    try:
+        yield
+    finally:
+        routing.cancel()
+        await asyncio.wait([routing])
+
+
+if __name__ == "__main__":
+    typer.run(main)
