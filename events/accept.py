@@ -57,7 +57,7 @@ async def _accept(store: Store, calls: Sequence[Call], clock: Clock) -> None:
         rows = [row(call, people[call.user_id], clock) for call in fresh]
         if rows:
             await connection.execute(added, rows)
-            await keep(connection, people.values())
+            await keep(connection, [each for each in people.values() if not each.erased])
 
 
 def row(call: Call, person: Profile, clock: Clock) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def row(call: Call, person: Profile, clock: Clock) -> dict[str, Any]:
         traits = call.data if call.kind == "identify" else {}
         changed = person.learn(traits, call.context, min(call.occurred_at, clock.at), notes)
     if notes:
-        log.warning("call %s of %r: %s", call.message_id, call.user_id, "; ".join(notes))
+        log.warning("call %s: %s", call.message_id, "; ".join(notes))
     return {
         "person_id": person.id,
         "message_id": call.message_id,

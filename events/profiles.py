@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from events.erased import erased_among
 from store.session import several
 from store.tables import Device, Person
 from workflows.clock import zone
@@ -94,12 +95,15 @@ def same(one: Any, other: Any) -> bool:
 
 
 async def meet(connection: AsyncConnection, user_ids: Collection[str], at: datetime) -> dict[str, Profile]:
-    """Lock and read these people, adding those we have not met.
+    """Lock and read these people, adding those we have not met; who was erased is no row any more, and gets none.
 
     The rows are locked in the order of `store.session.lock`, so that two batches never wait for each other.
     """
     known = await _lock(connection, user_ids)
     missing = sorted(set(user_ids) - known.keys())
+    if missing and (gone := await erased_among(connection, missing)):
+        known |= {name: Profile(0, name, True, dict.fromkeys(COLUMNS.values()), {}, {}) for name in gone}
+        missing = [name for name in missing if name not in gone]
     if missing:
         fresh = [{"user_id": each, "created_at": at, "zone": "", "locale": "", "traits": {}, "trait_times": {}} for each in missing]
         await connection.execute(unless_there(connection, people, "user_id"), fresh)

@@ -197,6 +197,8 @@ class Router:
             return []
         async with self.store.write() as session:
             await lock(session, [event.person_id])
+            if not await session.get(Person, event.person_id):  # erased since it was claimed
+                return []
             entering = [
                 await enrol(session, each, work.person, event.name, event.data, event.accepted_at, event.id) for each in starting
             ]
@@ -243,7 +245,7 @@ class Router:
 
     async def _is_starting(self, run: Run) -> bool:
         async with self.store.read() as session:
-            return (await session.exec(select(Run.status).where(Run.id == run.id))).one() == "starting"
+            return (await session.exec(select(Run.status).where(Run.id == run.id))).first() == "starting"
 
     async def _tell(self, person: Person, run: Run, event: AcceptedEvent) -> Told:
         reaching = arrival(event, known_user(person, run))
