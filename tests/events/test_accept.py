@@ -259,7 +259,7 @@ async def test_an_identify_names_what_it_changed_and_one_that_changed_nothing_go
 
 
 async def test_a_changed_address_is_nothing_a_run_has_to_know(store: Store) -> None:
-    await identify(store, traits={"email": "ada@example.org", "phone": "+49151"})
+    await identify(store, traits={"email": "ada@example.org", "phone": "+4915112345678"})
     assert ((await event(store)).status, (await event(store)).changed) == ("routed", [])
 
 
