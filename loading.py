@@ -25,7 +25,7 @@ class BadJourneys(Exception):
 def load(folder: Path) -> None:
     """Check `folder`, make it the package `journeys`, and import every module in it.
 
-    Raises NoJourneys, BadJourneys, or Unreadable and TypeError with file and line, before anything runs.
+    Raises NoJourneys, BadJourneys, or Unreadable, ReadsPrivate and TypeError with file and line, before anything runs.
     """
     folder = folder.resolve()
     if not folder.is_dir():

@@ -14,6 +14,7 @@ from workflows.rules import Policy, QuietHours
 
 DEVELOPMENT_WRITE_KEY = "write-development"
 DEVELOPMENT_ADMIN_KEY = "admin-development"
+DEVELOPMENT_ERASURE_KEY = "erasure-development"
 CHANNEL_NAMES = ("email", "sms", "push", "in_app")
 
 
@@ -36,6 +37,7 @@ class Settings(BaseSettings):
 
     write_key: SecretStr = SecretStr(DEVELOPMENT_WRITE_KEY)
     admin_key: SecretStr = SecretStr(DEVELOPMENT_ADMIN_KEY)
+    erasure_key: SecretStr = SecretStr(DEVELOPMENT_ERASURE_KEY)  # keys the hashes of erased names; never change it
 
     live: bool = False  # deliver through the providers instead of the mailbox
     allow_recipients: list[str] = []  # outside production, whom `live` may reach: addresses, or @domains
@@ -82,6 +84,7 @@ class Settings(BaseSettings):
             for name, key, known in (
                 ("SOJOURN_WRITE_KEY", self.write_key, DEVELOPMENT_WRITE_KEY),
                 ("SOJOURN_ADMIN_KEY", self.admin_key, DEVELOPMENT_ADMIN_KEY),
+                ("SOJOURN_ERASURE_KEY", self.erasure_key, DEVELOPMENT_ERASURE_KEY),
             ):
                 if key.get_secret_value() == known or len(key.get_secret_value()) < 16:
                     raise ValueError(f"{name} must be set to a secret of at least 16 characters in production")

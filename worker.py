@@ -14,6 +14,7 @@ from temporalio.worker import Worker
 
 from activities.all import activities
 from connecting import connect
+from events.erase import erase_for_ever
 from events.reconcile import reconcile_for_ever
 from events.route import Router
 from loading import load
@@ -29,7 +30,8 @@ CACHED_RUNS = 1000
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Load the journeys, connect, and work until `stop` is set."""
     load(settings.journeys)
-    store, client = Store(settings.database_url), await _reach(settings)
+    store = Store(settings.database_url, erasure_key=settings.erasure_key.get_secret_value())
+    client = await _reach(settings)
     await work(settings, store, client, stop)
     await store.close()
 
@@ -42,6 +44,7 @@ async def work(settings: Settings, store: Store, client: Client, stop: asyncio.E
         background = [
             tasks.create_task(router.run()),
             tasks.create_task(reconcile_for_ever(store, client, settings.task_queue)),
+            tasks.create_task(erase_for_ever(store, client)),
         ]
         await stop.wait()
         for task in background:

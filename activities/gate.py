@@ -76,11 +76,14 @@ class Case:
     clock: datetime
 
 
-async def look(session: AsyncSession, dispatch: Dispatch, journey: str) -> Case:
-    """Read the case as it is now. The caller holds the person's lock."""
+async def look(session: AsyncSession, dispatch: Dispatch, journey: str) -> Case | None:
+    """Read the case as it is now; None if the person was erased. The caller holds the person's lock."""
     leaving = {"run": dispatch.run_id, "exits": _exit_names(journey)}
     asked = {**leaving, "message": dispatch.key, "topic": dispatch.topic, "channel": dispatch.channel}
-    run, person, row, left, granted, clock = (await session.exec(all_at_once, params=asked)).one()
+    found = (await session.exec(all_at_once, params=asked)).first()
+    if found is None:
+        return None
+    run, person, row, left, granted, clock = found
     return Case(
         run,
         person,

@@ -54,12 +54,15 @@ class Sender:
         """Send a message if it may be sent at `now`, the run's clock. Raises ApplicationError for an attempt to be made again."""
         found = await occasion(self.store, self.settings, dispatch, now)
         if found is None:
-            return Receipt("failed", f"there is no run {dispatch.run_id}")
+            return _nobody(dispatch)
         person_id, what = found
         content = await self._content(dispatch, what)
         async with self.store.write() as session:
             await lock(session, [person_id])
-            claimed = self._claim(session, await look(session, dispatch, what.journey), dispatch, now, content)
+            case = await look(session, dispatch, what.journey)
+            if case is None:
+                return _nobody(dispatch)
+            claimed = self._claim(session, case, dispatch, now, content)
         return claimed if isinstance(claimed, Receipt) else await self._hand_over(claimed)
 
     async def _content(self, dispatch: Dispatch, what: Occasion) -> Content | BadTemplate:
@@ -130,6 +133,11 @@ class Sender:
     def _in_doubt_reason(self, channel: str) -> str:
         held = self.settings.on_ambiguous.get(channel) == "hold"
         return f"held: {CUT_OFF}" if held else f"unknown: {CUT_OFF}"
+
+
+def _nobody(dispatch: Dispatch) -> Receipt:
+    """Answer a run that has no row: its person was erased, or an older backup put back."""
+    return Receipt("exited", f"there is no run {dispatch.run_id}: its person was erased")
 
 
 def _begin(session: AsyncSession, row: Delivery, outlet: Outlet, parcel: Parcel, clock: datetime) -> Receipt | Attempt:

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import binascii
-import hmac
 from base64 import b64decode
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from math import ceil
 from typing import Annotated, Any
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Header, Request, Security
 from fastapi.security import HTTPBasic, HTTPBearer
-from pydantic import SecretStr
 from temporalio.client import Client
 
 from api.errors import Problem
+from api.keyring import Grant, Keyring
 from events.calls import Clock, moment
+from events.operators import Operator
 from settings import Settings
 from store.session import Store
 
 CLOCK_HEADER = "X-Sojourn-Clock"
 WHO = {"WWW-Authenticate": 'Basic realm="Sojourn"'}
+
+MAY = {
+    "ingest": "the write key may send events only",
+    "read": "a read key may look at what there is, and change nothing",
+    "admin": "an admin key may do everything",
+}
+LOOKING = "a read or an admin key"
+ByHeader = Annotated[str, Header(max_length=1000)]
 
 by_bearer = HTTPBearer(auto_error=False, scheme_name="Bearer", description="The key as a bearer token.")
 by_basic = HTTPBasic(auto_error=False, scheme_name="Basic", description="The key as the user, with no password.")
@@ -60,31 +69,69 @@ def presented(request: Request) -> str | None:
     return None
 
 
+async def fresh_keys(request: Request, store: InStore) -> None:
+    """Know the keys as they were within the last two seconds."""
+    await keyring_of(request).refresh(store)
+
+
 def may_administer(request: Request, settings: InSettings) -> None:
-    """Let the admin key in, and no other."""
-    key = presented(request)
-    if is_key(key, settings.admin_key):
+    """Let an admin key in, and no other."""
+    grant = _granted(request, settings, presented(request))
+    if grant is None:
+        raise Problem(401, "unauthorized", "give an admin key, as a bearer token or as the user of Basic", WHO)
+    if grant.scope != "admin":
+        raise Problem(403, "forbidden", f"{MAY[grant.scope]}; this takes an admin key")
+
+
+def may_read(request: Request, settings: InSettings) -> None:
+    """Let a read key in to look, and an admin key to do anything."""
+    grant = _granted(request, settings, presented(request))
+    if grant is None:
+        raise Problem(401, "unauthorized", "give a read or an admin key, as a bearer token or as the user of Basic", WHO)
+    if grant.scope == "admin" or (grant.scope == "read" and request.method in ("GET", "HEAD")):
         return
-    if is_key(key, settings.write_key):
-        raise Problem(403, "forbidden", "the write key may send events only; this takes the admin key")
-    raise Problem(401, "unauthorized", "give the admin key, as a bearer token or as the user of Basic", WHO)
+    raise Problem(403, "forbidden", f"{MAY[grant.scope]}; this takes {LOOKING if request.method == 'GET' else 'an admin key'}")
 
 
 def may_send(request: Request, settings: Settings, body: Mapping[str, Any]) -> Clock:
-    """Let the write key in, or the admin key, from the header or the body; say when its calls are accepted."""
+    """Let a key in that may send, from the header or the body; say when its calls are accepted."""
     keys = [key for key in (presented(request), body.get("writeKey")) if isinstance(key, str)]
-    if any(is_key(key, settings.admin_key) for key in keys):
-        return clock_of(request, settings, is_admin=True)
-    if any(is_key(key, settings.write_key) for key in keys):
-        return clock_of(request, settings, is_admin=False)
+    grants = [grant for grant in (_granted(request, settings, key) for key in keys) if grant is not None]
+    sending = [grant for grant in grants if grant.scope != "read"]
+    if sending:
+        return clock_of(request, settings, is_admin=any(grant.scope == "admin" for grant in sending))
+    if grants:
+        raise Problem(403, "forbidden", f"{MAY['read']}; this takes a write key")
     raise Problem(
         401, "unauthorized", "give the write key: as the user of Basic, as a bearer token, or as writeKey in the body", WHO
     )
 
 
-def is_key(given: str | None, key: SecretStr) -> bool:
-    """Compare in a time that tells nothing about the key."""
-    return given is not None and hmac.compare_digest(given.encode(), key.get_secret_value().encode())
+def _granted(request: Request, settings: Settings, secret: str | None) -> Grant | None:
+    """Return what a secret grants, None if it is no valid key. Refuses one that is used more often than it may be."""
+    keyring = keyring_of(request)
+    grant = keyring.grant(secret, settings, datetime.now(UTC)) if secret else None
+    if grant is None:
+        return None
+    if wait := keyring.wait(grant):
+        retry = {"Retry-After": str(ceil(wait))}
+        raise Problem(429, "rate_limited", f"key {grant.name!r} may make {grant.rate:g} requests a second; try again later", retry)
+    request.state.key_name = grant.name
+    return grant
+
+
+def keyring_of(request: Request) -> Keyring:
+    """Return what this process knows of the keys."""
+    keyring: Keyring | None = getattr(request.app.state, "keyring", None)
+    if keyring is None:
+        keyring = request.app.state.keyring = Keyring()
+    return keyring
+
+
+def key_name(request: Request) -> str:
+    """Return the name of the key that was let in."""
+    name: str = request.state.key_name
+    return name
 
 
 def clock_of(request: Request, settings: Settings, *, is_admin: bool) -> Clock:
@@ -109,5 +156,18 @@ def admin_clock(request: Request, settings: InSettings) -> Clock:
 
 InClock = Annotated[Clock, Depends(admin_clock)]
 
-ANY_KEY = [Security(by_bearer), Security(by_basic)]  # for the docs; `may_send` and `may_administer` decide
+
+def operator(request: Request, clock: InClock, x_actor: ByHeader = "", x_reason: ByHeader = "") -> Operator:
+    """Return who does it, and why, by the headers. Refuses who does not say."""
+    for name, said in (("X-Actor", x_actor), ("X-Reason", x_reason)):
+        if not said.strip():
+            raise Problem(422, "invalid", f"{name}: this is recorded with who does it, and why: give both X-Actor and X-Reason")
+    return Operator(x_actor.strip(), x_reason.strip(), key_name(request), clock.at)
+
+
+InOperator = Annotated[Operator, Depends(operator)]
+
+# What a router declares: the schemes are for the docs, and `may_send`, `may_read` or `may_administer` decides.
+ANY_KEY = [Security(by_bearer), Security(by_basic), Depends(fresh_keys)]
+READ = [*ANY_KEY, Depends(may_read)]
 ADMIN = [*ANY_KEY, Depends(may_administer)]

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from temporalio.client import Client
 
-from api import collect, health, journeys, mailbox, orders, people, runs
+from api import audit, collect, health, journeys, mailbox, orders, people, privacy, runs
 from api.errors import handle_errors
 from connecting import connect
 from loading import load
@@ -26,6 +26,7 @@ TAGS = [
     {"name": "Operators", "description": "Orders to a run. Each says who and why, and is recorded."},
     {"name": "Journeys", "description": "What product teams wrote."},
     {"name": "People", "description": "Profiles, messages, inboxes and consents."},
+    {"name": "Keys and audit", "description": "Who may do what, and who did what, and why."},
     {"name": "Health", "description": "How each part is."},
 ]
 
@@ -44,7 +45,7 @@ def create_app(settings: Settings, store: Store | None = None, temporal: Client 
     )
     app.state.settings, app.state.store, app.state.temporal = settings, store, temporal
     handle_errors(app)
-    for part in (collect, runs, orders, journeys, people, health, mailbox):
+    for part in (collect, runs, orders, journeys, privacy, people, audit, health, mailbox):
         app.include_router(part.router)
     return app
 
@@ -53,7 +54,8 @@ def create_app(settings: Settings, store: Store | None = None, temporal: Client 
 async def _up(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     load(settings.journeys)
-    opened = Store(settings.database_url) if app.state.store is None else None
+    erasure_key = settings.erasure_key.get_secret_value()
+    opened = Store(settings.database_url, erasure_key=erasure_key) if app.state.store is None else None
     app.state.store = app.state.store or opened
     app.state.temporal = app.state.temporal or await connect(settings, lazy=True)
     yield

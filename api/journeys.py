@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 from sqlmodel import col, func, select
 
-from api.access import ADMIN, InStore
+from api.access import READ, InStore
 from api.body import BoundedRoute
 from api.views import JourneyView
 from store.session import Store
@@ -16,7 +16,7 @@ from store.tables import Run
 from workflows.definition import JOURNEYS, Definition, newest
 from workflows.listening import listening
 
-router = APIRouter(route_class=BoundedRoute, tags=["Journeys"], dependencies=ADMIN)
+router = APIRouter(route_class=BoundedRoute, tags=["Journeys"], dependencies=READ)
 
 
 class Journeys(BaseModel):

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import col, select
 
-from api.access import ADMIN, InClock, InSettings, InStore, InTemporal
+from api.access import READ, InClock, InSettings, InStore, InTemporal
 from api.body import BoundedRoute
 from api.errors import Problem, problems
 from api.steering import standing
@@ -22,7 +22,7 @@ from store.session import Store
 from store.tables import Operation, Person, Run
 from workflows.definition import JOURNEYS, current
 
-router = APIRouter(route_class=BoundedRoute, tags=["Runs"], dependencies=ADMIN)
+router = APIRouter(route_class=BoundedRoute, tags=["Runs"], dependencies=READ)
 
 RunId = Annotated[
     str, Path(description="The run's id, as its request or the person's runs give it.", examples=["r_0195a1f0c3d2e4b5a69788990011"])
@@ -135,7 +135,7 @@ async def look(run_id: RunId, settings: InSettings, store: InStore, temporal: In
         done = (await session.exec(select(Operation).where(Operation.run_id == run_id).order_by(col(Operation.id)))).all()
     summary = summary_of(run, settings)
     stand = None if summary.status in ("starting", "parked") else stand_of(await standing(temporal, run))
-    operations = [OperationView(**each.model_dump(exclude={"id", "run_id"})) for each in done]
+    operations = [OperationView(**each.model_dump(include={"action", "actor", "reason", "step", "at"})) for each in done]
     return RunView(**summary.model_dump(), user_id=user_id, standing=stand, operations=operations)
 
 

@@ -74,7 +74,7 @@ async def _accept(store: Store, calls: Sequence[Call], clock: Clock, manner: Man
         rows = [row(call, people[call.user_id], clock, manner) for call in fresh]
         if rows:
             await connection.execute(added, rows)
-        await keep(connection, {profile.id: profile for profile in people.values()}.values())
+        await keep(connection, {each.id: each for each in people.values() if not each.erased}.values())
         await announce(connection)
         if manner.beside:
             await manner.beside(connection, len(rows))
@@ -88,7 +88,7 @@ def row(call: Call, person: Profile, clock: Clock, manner: Manner) -> dict[str, 
         traits = call.data if call.kind == "identify" else {}
         changed = person.learn(traits, call.context, min(call.occurred_at, clock.at), notes)
     if notes:
-        log.warning("call %s of %r: %s", call.message_id, call.user_id, "; ".join(notes))
+        log.warning("call %s: %s", call.message_id, "; ".join(notes))
     return {
         "person_id": person.id,
         "message_id": call.message_id,

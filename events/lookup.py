@@ -8,6 +8,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from events.calls import EMAIL, PHONE
+from store.session import lock
 from store.tables import Device, Identity, Person
 
 TOKEN = "token:"
@@ -33,6 +34,17 @@ async def find(session: AsyncSession, name: str) -> Person | None:
         if name.startswith(prefix):
             having = select(Person).where(col(column) == name.removeprefix(prefix)).order_by(col(Person.id)).limit(10)
             return _only((await session.exec(having)).all(), name)
+    return None
+
+
+async def hold(session: AsyncSession, name: str) -> Person | None:
+    """Return the person of that name, locked up to the end of the transaction; None if it is nobody's. Raises Ambiguous."""
+    while (person := await find(session, name)) is not None and person.id is not None:
+        await lock(session, [person.id])
+        now = await find(session, name)
+        if now is not None and now.id == person.id:
+            await session.refresh(now)
+            return now
     return None
 
 

@@ -6,18 +6,24 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from events.erased import erased_among
 from events.joining import Circle, Join, circles
 from events.merging import When, merge
-from events.profiles import Profile, add_people, lock_by_name, name
+from events.profiles import Profile, add_people, lock_by_name, name, nobody
 
 
 async def meet(connection: AsyncConnection, names: Collection[str], when: When, joined: Sequence[Join] = ()) -> dict[str, Profile]:
     """Lock these people, adding those we have not met, and let who is `joined` be one; return each by every name asked for.
 
+    Who was erased is no row any more, gets none, and is one with nobody.
+
     May fail with 23505 or 40P01 where another batch does the same at once: to be tried again from the beginning.
     """
     asked = {*names, *(each for join in joined for each in (join.name, join.other))}
     known = await lock_by_name(connection, asked)
+    unknown = asked - known.keys()
+    gone = await erased_among(connection, unknown) if unknown else set()
+    names, joined = set(names) - gone, [join for join in joined if gone.isdisjoint((join.name, join.other))]
     met = circles(names, joined, {each: (profile.id, profile.user_id) for each, profile in known.items()})
     rows = {profile.id: profile for profile in known.values()}
     everybody = list({id(circle): circle for circle in met.values()}.values())
@@ -26,7 +32,7 @@ async def meet(connection: AsyncConnection, names: Collection[str], when: When, 
     who = {id(circle): await _one(connection, circle, rows, new, when) for circle in everybody}
     fresh = {each: who[id(circle)].id for circle in everybody for each in circle.names if each not in known and each in met}
     await name(connection, fresh)
-    return {each: who[id(circle)] for each, circle in met.items()}
+    return {each: who[id(circle)] for each, circle in met.items()} | {each: nobody(each, when.at) for each in gone}
 
 
 async def _one(

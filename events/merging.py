@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, and_, delete, func, insert, select, update
+from sqlalchemy import and_, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlmodel import SQLModel
 
 from events.profiles import COLUMNS, TOLD, Profile, keep, same
+from store.belongings import owned
 from store.tables import AcceptedEvent, Assignment, Consent, Merge, Person, Run
 from workflows.definition import EXIT
 from workflows.messages import CHANNELS
@@ -147,12 +147,6 @@ async def _hand_over_claim(connection: AsyncConnection, stays: int, goes: int) -
     if last is not None:
         claim = update(people).where(people.c.id == stays)
         await connection.execute(claim.values(claimed_by=last.claimed_by, claimed_until=last.claimed_until))
-
-
-def owned() -> list[Column[Any]]:
-    """Return each column of each table that says whose a row is. A table that a merge forgot would keep it from succeeding."""
-    tables = SQLModel.metadata.sorted_tables
-    return [column for table in tables for column in table.columns if any(key.column is people.c.id for key in column.foreign_keys)]
 
 
 async def _move(connection: AsyncConnection, stays: int, goes: int, at: datetime) -> None:

@@ -11,9 +11,11 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from events.addresses import email_of, phone_of, region_of
 from store.session import several
 from store.tables import Device, Identity, Person
 from workflows.clock import zone
+from workflows.traits import Misfit, fit
 
 people = Person.__table__  # type: ignore[attr-defined]
 identities = Identity.__table__  # type: ignore[attr-defined]
@@ -61,7 +63,8 @@ class Profile:
         """
         since = at.astimezone(UTC).isoformat(timespec="microseconds")
         said = {name: context[name] for name in TOLD if context.get(name)} | dict(traits)
-        changed = [TOLD.get(name, name) for name, value in said.items() if self._take(name, value, since, notes)]
+        region = region_of({**self.traits, **said}, said.get("locale") or self.columns["locale"])
+        changed = [TOLD.get(name, name) for name, value in said.items() if self._take(name, value, since, notes, region)]
         self._take_device(context.get("device"), at, notes)
         return [name for name in changed if name not in ("email", "phone")]
 
@@ -77,23 +80,32 @@ class Profile:
             self.traits[name] = value
         self.times[name], self.touched = since, True
 
-    def _take(self, name: str, value: Any, since: str, notes: list[str]) -> bool:
+    def _take(self, name: str, value: Any, since: str, notes: list[str], region: str | None) -> bool:
         if self.times.get(name, "") > since:
             return False
         if name in COLUMNS:
-            return self._take_column(name, value, since, notes)
+            return self._take_column(name, value, since, notes, region)
+        try:
+            value = fit(name, value)
+        except Misfit as misfit:
+            notes.append(str(misfit))
+            return False
         differs = name not in self.traits or not same(self.traits[name], value)
         self.traits[name], self.times[name], self.touched = value, since, True
         return differs
 
-    def _take_column(self, name: str, value: Any, since: str, notes: list[str]) -> bool:
+    def _take_column(self, name: str, value: Any, since: str, notes: list[str], region: str | None) -> bool:
         if value is not None and (isinstance(value, bool) or not isinstance(value, (str, int))):
             notes.append(f"{name}: a text is needed, so it is ignored")
             return False
         text = "" if value is None else str(value).strip()
         if name == "timezone" and text and zone(text) is None:
             notes.append(f"timezone: {text[:40]!r} is not an IANA time zone, so the configured one holds")
-        new = text if name in TOLD else text or None
+        try:
+            new = text if name in TOLD else _address(name, value if isinstance(value, int) else text, region)
+        except Misfit as misfit:
+            notes.append(str(misfit))
+            return False
         differs = self.columns[COLUMNS[name]] != new
         self.columns[COLUMNS[name]], self.times[name], self.touched = new, since, True
         return differs
@@ -107,6 +119,13 @@ class Profile:
             return
         platform = platform if isinstance(platform, str) else ""
         self.tokens[token] = {"token": token, "person_id": self.id, "platform": platform, "seen_at": at}
+
+
+def _address(name: str, said: str | int, region: str | None) -> str | None:
+    """Return an address as it is kept; None for an empty one, which takes it away. Raises Misfit."""
+    if said == "":
+        return None
+    return email_of(str(said)) if name == "email" else phone_of(said, region)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -162,9 +181,14 @@ def _insert(connection: AsyncConnection) -> Any:
     return sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
 
 
-def _stranger(row: int, user_id: str, at: datetime) -> Profile:
+def nobody(name: str, at: datetime) -> Profile:
+    """Return what stands for somebody who was erased: no row, and nothing is kept of what they do."""
+    return _stranger(0, name, at, erased=True)
+
+
+def _stranger(row: int, user_id: str, at: datetime, *, erased: bool = False) -> Profile:
     nothing: dict[str, str | None] = {"zone": "", "locale": "", "email": None, "phone": None}
-    return Profile(row, user_id, erased=False, created_at=at, columns=nothing, traits={}, times={})
+    return Profile(row, user_id, erased=erased, created_at=at, columns=nothing, traits={}, times={})
 
 
 def _profile(row: Any) -> Profile:

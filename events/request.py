@@ -17,6 +17,7 @@ from events.calls import Clock, misfit
 from events.enrol import Refused, enrol
 from events.meeting import meet
 from events.merging import When
+from events.operators import Operator
 from store.session import Store, announce, lock
 from store.tables import AcceptedEvent, Operation, Person, Run
 from workflows.definition import EXIT, Definition, Event
@@ -80,7 +81,7 @@ async def request_run(
             person = await _met(session, user_id, clock)
             if idempotency_key is not None and (earlier := await _earlier(session, idempotency_key)) is not None:
                 return Requested(earlier, again=True) if earlier.request == digest else Misused(earlier.id)
-            if person.erased_at is not None:
+            if person is None or person.erased_at is not None:
                 return Refused("was erased, and enters no journey")
             run = await enrol(session, definition, person, trigger, dict(data), clock.at)
             if isinstance(run, Run):
@@ -91,26 +92,28 @@ async def request_run(
     return await retrying(attempt)
 
 
-async def request_exit(store: Store, run: Run, order: Order, clock: Clock) -> bool:
+async def request_exit(store: Store, run: Run, order: Order, clock: Clock, key_name: str = "") -> bool:
     """End a run by an operator's order: from here on the gate lets none of its messages begin. False if it has ended already."""
     async with store.write() as session:
         await lock(session, [run.person_id])
-        current = (await session.exec(select(Run).where(Run.id == run.id))).one()
-        if current.ended_at is not None:
+        current = (await session.exec(select(Run).where(Run.id == run.id))).first()
+        if current is None or current.ended_at is not None:
             return False
-        session.add(operation(run, "exit", order, clock))
+        session.add(operation(current, "exit", order, clock, key_name))
         await _add(session, current, "exit", EXIT, {"actor": order.actor, "reason": order.reason}, clock)
     return True
 
 
-def operation(run: Run, action: str, order: Order, clock: Clock) -> Operation:
-    """Return the record of what an operator did."""
-    return Operation(run_id=run.id, action=action, actor=order.actor, reason=order.reason, step=order.step, at=clock.at)
+def operation(run: Run, action: str, order: Order, clock: Clock, key_name: str = "") -> Operation:
+    """Return the record of what an operator did to a run."""
+    by = Operator(order.actor, order.reason, key_name, clock.at)
+    return by.did(action, run_id=run.id, person_id=run.person_id, step=order.step)
 
 
-async def _met(session: AsyncSession, user_id: str, clock: Clock) -> Person:
+async def _met(session: AsyncSession, user_id: str, clock: Clock) -> Person | None:
+    """Return the person, met by now; None for somebody who was erased."""
     met = await meet(await session.connection(), [user_id], When(clock.at, clock.offset))
-    return (await session.exec(select(Person).where(Person.id == met[user_id].id))).one()
+    return (await session.exec(select(Person).where(Person.id == met[user_id].id))).first()
 
 
 async def _earlier(session: AsyncSession, idempotency_key: str) -> Run | None:

@@ -254,7 +254,7 @@ class Router:
 
     async def _is_starting(self, run: Run) -> bool:
         async with self.store.read() as session:
-            return (await session.exec(select(Run.status).where(Run.id == run.id))).one() == "starting"
+            return (await session.exec(select(Run.status).where(Run.id == run.id))).first() == "starting"
 
     async def _tell(self, person: Person, run: Run, event: AcceptedEvent) -> Told:
         reaching = arrival(event, known_user(person, run))

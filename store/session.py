@@ -20,14 +20,18 @@ from store.notices import CHANNEL, Notices
 from store.tables import Merge, Moment, Person
 
 LOOK_SECONDS = 0.004
+DEVELOPMENT_ERASURE_KEY = "erasure-development"
 AT_LATEST_SECONDS = 0.2  # two commits within one tick of the file system's clock may look like one
 
 
 class Store:
-    """The database, SQLite or PostgreSQL, by URL: `sqlite+aiosqlite:///FILE` or `postgresql+asyncpg://…`."""
+    """The database, SQLite or PostgreSQL, by URL: `sqlite+aiosqlite:///FILE` or `postgresql+asyncpg://…`.
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
-        self.engine = _engine(url, pool_size)
+    `erasure_key` keys the hashes of the names of those who were erased; each process that shares a database has the same.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10, erasure_key: str = DEVELOPMENT_ERASURE_KEY) -> None:
+        self.engine = _engine(url, pool_size).execution_options(sojourn_erasure_key=erasure_key)
         self._durable = self.engine.execution_options(sojourn_writes=True, sojourn_durable=True)
         self._brisk = self.engine.execution_options(sojourn_writes=True, sojourn_durable=False)
         self._turn = asyncio.Lock()
@@ -57,6 +61,16 @@ class Store:
         """A transaction that only reads, from one snapshot."""
         async with AsyncSession(self.engine, expire_on_commit=False) as session:
             yield session
+
+    async def compact(self) -> None:
+        """Leave nothing of what was deleted in an SQLite file or its log. Raises OperationalError while others use the file.
+
+        On PostgreSQL that is autovacuum's work, and the archive's retention.
+        """
+        file = self.engine.url.database
+        if self.is_sqlite and file:
+            async with self._turn:
+                await sqlite.compact(file)
 
     def written(self) -> object:
         """Return what is another once anybody has committed, on PostgreSQL something that was announced."""

@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any, TypeVar
 
 from sqlalchemy import URL
@@ -109,6 +110,19 @@ def _open(file: str) -> Connection:
     _patiently(connection, lambda: connection.execute("PRAGMA journal_mode = WAL"))
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
+
+
+async def compact(file: str) -> None:
+    """Write the file anew without what was deleted, and empty its log. Raises OperationalError while others use it."""
+    await _apart(lambda: _compact(file))
+
+
+def _compact(file: str) -> None:
+    with closing(sqlite3.connect(file, BUSY_MILLISECONDS / 1000, isolation_level=None)) as connection:
+        connection.execute("VACUUM")
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise sqlite3.OperationalError("the write-ahead log is in use")
 
 
 async def _at_once() -> None:

@@ -279,14 +279,55 @@ class Assignment(SQLModel, table=True):
 
 
 class Operation(SQLModel, table=True):
-    """What an operator did to a run, and why."""
+    """The audit log: what an operator did, to whom or what, by which key, and why. It goes with the person it is about."""
 
     __tablename__ = "operations"
 
     id: int | None = Field(default=None, primary_key=True, sa_type=Id)
-    run_id: str = Field(foreign_key="runs.id", index=True)
+    run_id: str | None = Field(default=None, foreign_key="runs.id", index=True)
     action: str
     actor: str
     reason: str = Field(sa_type=Text)
     step: str = ""
+    at: datetime = moment()
+    person_id: int | None = Field(default=None, foreign_key="people.id", index=True, sa_type=Id)
+    subject: str = ""  # what else it was done to: a key, or the keyed hash of an erased person's name
+    key_name: str = ""  # of the key it was done with
+    details: dict[str, Any] = Field(default_factory=dict, sa_type=Document)
+
+
+class Key(SQLModel, table=True):
+    """A key of the API, of which only a hash is kept. One name has several while it is rotated."""
+
+    __tablename__ = "keys"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Id)
+    name: str = Field(index=True)
+    scope: str  # ingest, read, admin
+    hash: str = Field(unique=True)  # SHA-256 of the secret, which is of 256 random bits
+    rate: float | None = None  # requests a second, by each process
+    created_at: datetime = moment()
+    expires_at: datetime | None = moment(default=None)
+    revoked_at: datetime | None = moment(default=None)
+    last_used_at: datetime | None = moment(default=None)  # to some minutes
+
+
+class Erased(SQLModel, table=True):
+    """A name of somebody who was erased, as a keyed hash: who comes by it again is not met again."""
+
+    __tablename__ = "erased"
+
+    hash: str = Field(primary_key=True)
+    at: datetime = moment()
+
+
+class Erasure(SQLModel, table=True):
+    """What is left to do of an erasure: workflows whose histories Temporal may still have. Gone once it is done."""
+
+    __tablename__ = "erasures"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Id)
+    hash: str
+    workflow_ids: list[str] = Field(default_factory=list, sa_type=Document)
+    busy_until: datetime | None = moment(default=None)  # up to when a router may start one more, by the database's clock
     at: datetime = moment()

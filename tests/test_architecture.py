@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "workflows.definition",
         "workflows.messages",
         "workflows.clock",
+        "workflows.traits",
     },
     "store": {"store"},
     "settings": {"workflows"},

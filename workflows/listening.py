@@ -10,6 +10,7 @@ from typing import Any
 
 from workflows.definition import Definition, Event
 from workflows.source import ASKS, VERBS, code_of, names_of, resolve
+from workflows.traits import is_private
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,16 @@ class Listening:
 
     events: frozenset[str]
     traits: frozenset[str]
+
+
+class ReadsPrivate(TypeError):
+    """A journey reads a private trait, which would enter its runs' histories. Says where, and what to do."""
+
+    def __init__(self, definition: Definition[Any], file: str, line: int, trait: str) -> None:
+        super().__init__(
+            f"{file}:{line}: journey {definition.name!r} reads the private trait {trait!r}, which enters no history; "
+            f"let a template say it, or declare it without Private[...]"
+        )
 
 
 class Unreadable(TypeError):
@@ -35,7 +46,8 @@ class Unreadable(TypeError):
 def listening(definition: Definition[Any]) -> Listening:
     """Read the events a journey waits for, asks about or exits on, and the traits it reads.
 
-    Raises Unreadable, with file and line, where the journey object leaves the function's own plain calls.
+    Raises Unreadable, with file and line, where the journey object leaves the function's own plain calls, and ReadsPrivate
+    where it reads a private trait.
     """
     return _Reader(definition).read()
 
@@ -56,7 +68,10 @@ class _Reader:
             if verb.attr in ("wait_for", "seen"):
                 events.update(self._events(verb))
             if (holder := self._traits_at(verb)) is not None:
-                traits.add(self._trait(holder))
+                trait = self._trait(holder)
+                if is_private(trait):
+                    raise ReadsPrivate(self.definition, self.code.source.file, holder.lineno, trait)
+                traits.add(trait)
         return Listening(frozenset(events), frozenset(traits))
 
     def _events(self, verb: ast.Attribute) -> Iterator[str]:

@@ -289,7 +289,7 @@ async def test_a_broken_template_fails_at_once_though_it_is_night(house: House) 
 
 
 async def test_a_run_that_is_gone_fails_without_a_word_to_anybody(house: House) -> None:
-    assert await house.send(run_id="r_gone") == Receipt("failed", "there is no run r_gone")
+    assert await house.send(run_id="r_gone") == Receipt("exited", "there is no run r_gone: its person was erased")
     assert await house.mailbox() == []
 
 

@@ -36,6 +36,13 @@ FOR_ADMINISTRATORS = [
     ("GET", "/v1/users/ada/inbox"),
     ("POST", "/v1/users/ada/inbox/k/read"),
     ("PUT", "/v1/users/ada/consent"),
+    ("DELETE", "/v1/users/ada"),
+    ("GET", "/v1/users/ada/export"),
+    ("POST", "/v1/keys"),
+    ("GET", "/v1/keys"),
+    ("POST", "/v1/keys/shop/rotate"),
+    ("DELETE", "/v1/keys/shop"),
+    ("GET", "/v1/audit"),
 ]
 
 

@@ -17,7 +17,7 @@ NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SAID = {"topic": "community", "channel": "email", "granted": False, "source": "app"}
 KNOWN = {
     "userId": "ada",
-    "traits": {"plan": "pro", "email": "ada@example.org", "phone": "+49151"},
+    "traits": {"plan": "pro", "email": "ada@example.org", "phone": "+4915112345678"},
     "context": {"timezone": "Asia/Kolkata", "locale": "hi", "device": {"token": "t1", "type": "ios"}},
 }
 
@@ -49,7 +49,7 @@ async def test_a_profile_says_all_that_is_known(admin: httpx.AsyncClient, ada: P
         "zone_known": True,
         "locale": "hi",
         "email": "ada@example.org",
-        "phone": "+49151",
+        "phone": "+4915112345678",
         "traits": {"plan": "pro"},
         "consents": [],
     }

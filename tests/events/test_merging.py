@@ -15,8 +15,9 @@ from sqlmodel import SQLModel, col, select
 from events.accept import accept
 from events.calls import Call, Clock, understand
 from events.lookup import Ambiguous, find
-from events.merging import holds, owned
+from events.merging import holds
 from events.request import request_run
+from store.belongings import owned
 from store.session import Store
 from store.tables import AcceptedEvent, Assignment, Consent, Delivery, Device, Identity, InboxCard, Merge, Person, Run
 from tests.events.shop import SHOP

@@ -22,6 +22,7 @@ SECRETS = {
     "POSTGRES_PASSWORD": "postgres0password",
     "SOJOURN_WRITE_KEY": "a-write-key-of-production",
     "SOJOURN_ADMIN_KEY": "an-admin-key-of-production",
+    "SOJOURN_ERASURE_KEY": "an-erasure-key-of-production",
     "SOJOURN_EMAIL_FROM": "Sojourn <hello@example.org>",
 }
 OURS = ["migrate", "ready-temporal", "api", "worker"]

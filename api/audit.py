@@ -1,0 +1,140 @@
+"""Keys and the audit log over HTTP."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from sqlmodel import col, select
+
+from api.access import ADMIN, InOperator, InStore, keyring_of
+from api.body import BoundedRoute
+from api.errors import Problem, problems
+from events.keys import GRACE, Refused, Scope, add, listed, revoke, rotate
+from store.tables import Operation, Person
+
+router = APIRouter(route_class=BoundedRoute, tags=["Keys and audit"], dependencies=ADMIN)
+
+KeyName = Annotated[str, Path(description="The key's name.", examples=["shop"])]
+Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most, the newest first.")]
+
+
+class KeyBody(BaseModel):
+    """A key to be made."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"name": "shop", "scope": "ingest", "rate": 500}})
+
+    name: str = Field(min_length=1, max_length=255)
+    scope: Scope
+    rate: float | None = Field(None, gt=0, allow_inf_nan=False, description="Requests a second, by each API process.")
+    expires_at: AwareDatetime | None = None
+
+
+class RotateBody(BaseModel):
+    """How the old secret goes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    grace_seconds: int = Field(int(GRACE.total_seconds()), ge=0, le=31_536_000, description="How long the old secret stays valid.")
+
+
+class Minted(BaseModel):
+    """A key's secret, which is shown this once."""
+
+    name: str
+    key: str
+
+
+class KeyView(BaseModel):
+    """A key, without its secret."""
+
+    name: str
+    scope: str
+    rate: float | None
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None = Field(description="To five minutes.")
+
+
+class Keys(BaseModel):
+    keys: list[KeyView]
+
+
+class Revoked(BaseModel):
+    """How many secrets of that name let nobody in any more."""
+
+    revoked: int
+
+
+class Entry(BaseModel):
+    """What an operator did, and why."""
+
+    at: datetime
+    action: str
+    actor: str
+    reason: str
+    key_name: str
+    run_id: str | None
+    user_id: str | None
+    subject: str
+    step: str
+    details: dict[str, Any]
+
+
+class Audit(BaseModel):
+    entries: list[Entry]
+
+
+WRONG = problems({404: "There is no valid key of that name.", 422: "X-Actor or X-Reason is missing."})
+
+
+@router.post("/v1/keys", summary="Make a key", status_code=201, responses=problems({409: "There is a key of that name."}))
+async def make(request: Request, body: KeyBody, store: InStore, operator: InOperator) -> Minted:
+    """Make a key. It works here at once, and in every API process within two seconds."""
+    try:
+        secret = await add(store, body.name, body.scope, operator, rate=body.rate, expires_at=body.expires_at)
+    except Refused as why:
+        raise Problem(409, "exists", str(why)) from None
+    keyring_of(request).forget()
+    return Minted(name=body.name, key=secret)
+
+
+@router.get("/v1/keys", summary="List the keys")
+async def keys(store: InStore) -> Keys:
+    """List every key that there is or was."""
+    return Keys(keys=[KeyView(**each.model_dump()) for each in await listed(store)])
+
+
+@router.post("/v1/keys/{name}/rotate", summary="Rotate a key", responses=WRONG)
+async def turn(request: Request, name: KeyName, store: InStore, operator: InOperator, body: RotateBody | None = None) -> Minted:
+    """Make a new secret for a key; the old one stays valid for a while, so that its users can change over."""
+    grace = timedelta(seconds=(body or RotateBody()).grace_seconds)
+    try:
+        secret = await rotate(store, name.replace("\0", ""), operator, grace=grace)
+    except Refused as why:
+        raise Problem(404, "not_found", str(why)) from None
+    keyring_of(request).forget()
+    return Minted(name=name, key=secret)
+
+
+@router.delete("/v1/keys/{name}", summary="Revoke a key", responses=WRONG)
+async def end(request: Request, name: KeyName, store: InStore, operator: InOperator) -> Revoked:
+    """Let nobody in by a key any more: here at once, and in every API process within two seconds."""
+    try:
+        count = await revoke(store, name.replace("\0", ""), operator)
+    except Refused as why:
+        raise Problem(404, "not_found", str(why)) from None
+    keyring_of(request).forget()
+    return Revoked(revoked=count)
+
+
+@router.get("/v1/audit", summary="Read the audit log")
+async def audit(store: InStore, limit: Limit = 100) -> Audit:
+    """List what operators did, to whom or what, by which key, and why."""
+    async with store.read() as session:
+        latest = select(Operation, Person.user_id).outerjoin(Person).order_by(col(Operation.id).desc()).limit(limit)
+        found = (await session.exec(latest)).all()
+    return Audit(entries=[Entry(**each.model_dump(exclude={"id", "person_id"}), user_id=user_id) for each, user_id in found])

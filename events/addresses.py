@@ -1,0 +1,65 @@
+"""E-mail addresses and phone numbers, checked and in one form; nobody is asked over the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+
+from workflows.traits import Misfit, misfits
+
+REGIONS = 2  # letters of ISO 3166
+
+
+def email_of(text: str) -> str:
+    """Return an address with its domain in lower case. Raises Misfit for what is none (RFC 5322, RFC 6531)."""
+    try:
+        address = validate_email(text.strip(), check_deliverability=False, globally_deliverable=False)
+    except EmailNotValidError:
+        address = None
+    if address is None or "." not in address.domain:
+        raise Misfit("traits.email: it is not an e-mail address, so it is refused; send one such as ada@example.org")
+    return address.normalized
+
+
+def phone_of(value: str | int, region: str | None = None) -> str:
+    """Return a number in E.164, read as of `region` if it has no country code. Raises Misfit for one that cannot be.
+
+    What comes as a JSON number has its country code, for a leading zero would be lost.
+    """
+    text = f"+{value}" if isinstance(value, int) else value.strip()
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        raise Misfit(
+            "traits.phone: it is not a phone number with its country code, so it is refused; send one such as +4915112345678"
+        ) from None
+    if not phonenumbers.is_valid_number(number):
+        raise Misfit("traits.phone: no phone number of that country is like it, so it is refused; send one such as +4915112345678")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def region_of(traits: Mapping[str, Any], locale: str | None) -> str | None:
+    """Return the country to read a number in: the trait `country` (ISO 3166), or the locale's, or None."""
+    country = traits.get("country")
+    if isinstance(country, str) and len(country.strip()) == REGIONS:
+        return country.strip().upper()
+    _, _, region = (locale or "").replace("_", "-").rpartition("-")
+    return region.upper() if len(region) == REGIONS and "-" in (locale or "").replace("_", "-") else None
+
+
+def problems_of(traits: Mapping[str, Any], locale: str | None = None) -> list[str]:
+    """Say what would be refused of these traits, a sentence each: addresses, numbers, and what the team has declared."""
+    said = misfits(traits)
+    region = region_of(traits, locale)
+    for name in ("email", "phone"):
+        value = traits.get(name)
+        if value is None or value == "" or not isinstance(value, str | int):
+            continue
+        try:
+            email_of(str(value)) if name == "email" else phone_of(value, region)
+        except Misfit as misfit:
+            said.append(str(misfit))
+    return said

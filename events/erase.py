@@ -1,0 +1,100 @@
+"""Erasing a person: every row at once, then every history in Temporal, however long it is away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from sqlalchemy import case, delete, insert, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from events.erased import addresses, hash_of
+from events.histories import delete_histories
+from events.lookup import hold
+from events.operators import Operator
+from events.profiles import unless_there
+from store.belongings import belongings
+from store.session import Store, database_clock
+from store.tables import Erased, Erasure, Identity, Operation, Person, Run
+
+log = logging.getLogger(__name__)
+
+people = Person.__table__  # type: ignore[attr-defined]
+runs = Run.__table__  # type: ignore[attr-defined]
+identities = Identity.__table__  # type: ignore[attr-defined]
+erased = Erased.__table__  # type: ignore[attr-defined]
+erasures = Erasure.__table__  # type: ignore[attr-defined]
+operations = Operation.__table__  # type: ignore[attr-defined]
+
+EVERY = timedelta(seconds=5)
+AT_ONCE = 100
+SHORTEST_NAME = 3
+
+still_busy = case((erasures.c.busy_until > database_clock(), 1), else_=0)
+left = select(erasures.c.id, erasures.c.workflow_ids, still_busy.label("busy")).order_by(erasures.c.id).limit(AT_ONCE)
+
+
+async def erase(store: Store, name: str, operator: Operator) -> int | None:
+    """Forget the person of that name, in one transaction under their lock: from its end on nobody is known by their names.
+
+    Returns the erasure, of which `finish` has to delete the histories that Temporal has; None if nobody is known by that name.
+    """
+    async with store.write() as session:
+        connection = await session.connection()
+        person = await hold(session, name)
+        if person is None or person.id is None:
+            return None
+        names = await _names(connection, person)
+        ids = (await connection.scalars(select(runs.c.workflow_id).where(runs.c.person_id == person.id).distinct())).all()
+        rows = {}
+        for table, theirs in belongings(person.id):
+            rows[table.name] = (await connection.execute(delete(table).where(theirs))).rowcount
+        hashes = [hash_of(connection, name) for name in names]
+        await connection.execute(unless_there(connection, erased, "hash"), [{"hash": each, "at": operator.at} for each in hashes])
+        session.add(_blacked_out(operator, names, person).did("erase", subject=hashes[0], details={"rows": rows}))
+        todo = {"hash": hashes[0], "workflow_ids": list(ids), "busy_until": person.claimed_until, "at": operator.at}
+        erasure: int = (await connection.execute(insert(erasures).values(todo).returning(erasures.c.id))).scalar_one()
+    log.info("somebody was erased; erasure %s deletes %s histories", erasure, len(ids))
+    return erasure
+
+
+async def finish(store: Store, client: Client, erasure: int | None = None) -> bool:
+    """Go on with that erasure, or with all: true if Temporal has none of their histories any more, and the file no trace.
+
+    Raises RPCError, OSError or SQLAlchemyError while Temporal or the store does not answer.
+    """
+    some = left if erasure is None else left.where(erasures.c.id == erasure)
+    async with store.read() as session:
+        found = (await (await session.connection()).execute(some)).all()
+    done = [each.id for each in found if await delete_histories(client, each.workflow_ids) and not each.busy]
+    if done:
+        async with store.write() as session:
+            await (await session.connection()).execute(delete(erasures).where(erasures.c.id.in_(done)))
+        await store.compact()
+    return len(done) == len(found)
+
+
+async def erase_for_ever(store: Store, client: Client) -> None:
+    """Finish what erasures have left to do, again and again."""
+    while True:
+        try:
+            await finish(store, client)
+        except (RPCError, OSError, RuntimeError, SQLAlchemyError) as error:
+            log.warning("erasing waits, for Temporal or the store does not answer: %s", type(error).__name__)
+        await asyncio.sleep(EVERY.total_seconds())
+
+
+async def _names(connection: AsyncConnection, person: Person) -> list[str]:
+    """Return all that the person goes by, the canonical name first."""
+    theirs = await connection.scalars(select(identities.c.name).where(identities.c.person_id == person.id))
+    return list(dict.fromkeys([person.user_id, *theirs, *addresses(person.email, person.phone)]))
+
+
+def _blacked_out(operator: Operator, names: list[str], person: Person) -> Operator:
+    """The record of an erasure stays: who is erased is not to be read in it."""
+    private = [each for each in (*names, person.email, person.phone) if each and len(each) >= SHORTEST_NAME]
+    return operator.without(private)

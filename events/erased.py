@@ -1,0 +1,38 @@
+"""Who was erased? Known by keyed hashes of their names, and by nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Collection, Iterable
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from store.session import several
+from store.tables import Erased
+
+erased = Erased.__table__  # type: ignore[attr-defined]
+
+among = select(erased.c.hash).where(erased.c.hash.in_(several("hashes")))
+
+
+def hash_of(connection: AsyncConnection, name: str) -> str:
+    """Return the HMAC-SHA256 of a name, in hex, keyed with the store's erasure key."""
+    assert connection.sync_connection is not None
+    key: str = connection.sync_connection.get_execution_options()["sojourn_erasure_key"]
+    return hmac.new(key.encode(), name.encode(), hashlib.sha256).hexdigest()
+
+
+async def erased_among(connection: AsyncConnection, names: Collection[str]) -> set[str]:
+    """Return which of these names were an erased person's. Ask it of names that nobody has, before somebody gets one."""
+    hashes = {hash_of(connection, name): name for name in names}
+    return {hashes[each] for each in await connection.scalars(among, {"hashes": list(hashes)})}
+
+
+def addresses(email: str | None, phone: str | None) -> Iterable[str]:
+    """Return the names that addresses are."""
+    if email:
+        yield f"email:{email.strip().lower()}"
+    if phone:
+        yield f"phone:{phone.strip()}"

@@ -1,0 +1,51 @@
+"""An operator, and the record of what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from store.tables import Operation
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Who does something, why, by which key, and when."""
+
+    actor: str
+    reason: str
+    key_name: str
+    at: datetime
+
+    def did(
+        self,
+        action: str,
+        *,
+        run_id: str | None = None,
+        person_id: int | None = None,
+        subject: str = "",
+        step: str = "",
+        details: Mapping[str, Any] | None = None,
+    ) -> Operation:
+        """Return the record of it, for the audit log."""
+        return Operation(
+            run_id=run_id,
+            person_id=person_id,
+            action=action,
+            subject=subject,
+            actor=self.actor,
+            reason=self.reason,
+            step=step,
+            key_name=self.key_name,
+            details=dict(details or {}),
+            at=self.at,
+        )
+
+    def without(self, private: Iterable[str]) -> Operator:
+        """Return the same with what is private blacked out."""
+        actor, reason = self.actor, self.reason
+        for each in sorted(private, key=len, reverse=True):
+            actor, reason = actor.replace(each, "…"), reason.replace(each, "…")
+        return replace(self, actor=actor, reason=reason)

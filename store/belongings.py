@@ -1,0 +1,37 @@
+"""What belongs to a person: every row of every table, found by the keys of the tables themselves, so that none is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Table, or_, select
+from sqlmodel import SQLModel
+
+from store import tables
+
+people: Table = tables.Person.__table__  # type: ignore[attr-defined]
+runs: Table = tables.Run.__table__  # type: ignore[attr-defined]
+OWNERS = {"person_id": people, "run_id": runs}  # columns that say whose a row is, with a foreign key or without
+ABOUT_NOBODY = frozenset({"keys", "erased", "erasures"})
+
+
+def belongings(person_id: int) -> Iterator[tuple[Table, ColumnElement[bool]]]:
+    """Yield each table that holds something of a person, and which of its rows: those that refer to others first."""
+    theirs = select(runs.c.id).where(runs.c.person_id == person_id)
+    for table in reversed(SQLModel.metadata.sorted_tables):
+        mine = [people.c.id == person_id] if table is people else []
+        for column in table.columns:
+            owner = next((key.column.table for key in column.foreign_keys), OWNERS.get(column.name))
+            if owner is people:
+                mine.append(column == person_id)
+            elif owner is runs and table is not runs:
+                mine.append(column.in_(theirs))
+        if mine:
+            yield table, or_(*mine)
+
+
+def owned() -> list[Column[Any]]:
+    """Return each column of each table that says whose a row is. A table that a merge forgot would keep it from succeeding."""
+    tables = SQLModel.metadata.sorted_tables
+    return [column for table in tables for column in table.columns if any(key.column is people.c.id for key in column.foreign_keys)]

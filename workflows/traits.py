@@ -1,0 +1,93 @@
+"""Typed traits: what a team declares in `journeys/traits.py` is checked when it comes in; the rest stays free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+T = TypeVar("T")
+
+
+class Secret:
+    """Marks a trait that is private."""
+
+
+Private = Annotated[T, Secret()]
+"""A trait that enters no history, log, error, segment or journey: templates may say it, and nothing else: `Private[str]`."""
+
+TRAITS: dict[str, Trait] = {}
+ADDRESSES = ("email", "phone", "timezone", "locale")  # which Sojourn knows by itself
+
+
+class Misfit(ValueError):
+    """A value is not what the trait is declared to be. Says why, without the value if the trait is private."""
+
+
+class Trait:
+    """One declared trait."""
+
+    def __init__(self, name: str, hint: Any) -> None:
+        self.name = name
+        self.is_private = _is_private(hint)
+        self._adapter: TypeAdapter[Any] = TypeAdapter(hint)
+
+    def fit(self, value: Any) -> Any:
+        """Return the value as declared, in JSON. Raises Misfit."""
+        try:
+            return self._adapter.dump_python(self._adapter.validate_python(value), mode="json")
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            said = "" if self.is_private else f", not {str(first['input'])[:40]!r}"
+            why = f"a value of another type is needed ({first['type']})" if self.is_private else f"{first['msg']}{said}"
+            raise Misfit(f"traits.{self.name}: {why}") from None
+
+
+class Traits(BaseModel):
+    """The base of a team's declaration: `class Person(Traits): plan: Literal["free", "pro"]`; one trait a line, with its type.
+
+    A declared trait may be missing, and null takes it away; a value that does not fit is refused, and the old one stays.
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(arbitrary_types_allowed=False)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        for name, field in cls.model_fields.items():
+            if name in ADDRESSES:
+                raise TypeError(
+                    f"{cls.__module__}:{cls.__name__}.{name}: {name} is checked by itself; take it out of the declaration"
+                )
+            if name in TRAITS:
+                raise TypeError(f"{cls.__module__}:{cls.__name__}.{name}: trait {name!r} is declared already; declare it once")
+            hint = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation  # type: ignore[valid-type]
+            TRAITS[name] = Trait(name, hint)
+
+
+def fit(name: str, value: Any) -> Any:
+    """Return a trait's value as it is kept: coerced if it is declared, as it came if not. Raises Misfit."""
+    trait = TRAITS.get(name)
+    return value if trait is None or value is None else trait.fit(value)
+
+
+def is_private(name: str) -> bool:
+    """Say whether a trait is declared to be private."""
+    return name in TRAITS and TRAITS[name].is_private
+
+
+def misfits(traits: Mapping[str, Any]) -> list[str]:
+    """Say what is wrong with declared traits, a sentence each."""
+    said = []
+    for name, value in traits.items():
+        try:
+            fit(name, value)
+        except Misfit as misfit:
+            said.append(str(misfit))
+    return said
+
+
+def _is_private(hint: Any) -> bool:
+    if get_origin(hint) is Annotated:
+        return any(isinstance(each, Secret) for each in get_args(hint)[1:]) or _is_private(get_args(hint)[0])
+    return any(_is_private(each) for each in get_args(hint))
