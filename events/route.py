@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 from sqlalchemy import bindparam, func, or_, update
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -34,6 +34,9 @@ from workflows.wire import Enrolment, Signal
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+OURS = (DataError, IntegrityError, ProgrammingError)  # what a database says to a mistake; all else is its own state
+OUR_CODES = ("22", "23", "42")  # the same, as PostgreSQL's SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
 
 IDLE_SECONDS = 0.02
 TROUBLE_SECONDS = 1.0
@@ -322,7 +325,8 @@ class Router:
 def is_outage(error: Exception) -> bool:
     """Say whether Temporal or the store was away, so that the same may succeed later: anything else is an error of ours."""
     if isinstance(error, DBAPIError):
-        return error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError))
+        code = str(getattr(error.orig, "sqlstate", None) or "")
+        return not isinstance(error, OURS) and not code.startswith(OUR_CODES)
     return isinstance(error, (RPCError, OSError, PoolTimeout))
 
 
