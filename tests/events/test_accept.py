@@ -209,7 +209,7 @@ async def test_traits_addresses_zone_and_language_are_kept_on_the_profile(store:
     traits = {"plan": "free", "email": "ada@example.org", "phone": 4915112345678, "timezone": "Asia/Kolkata", "locale": "hi"}
     await identify(store, traits=traits)
     known = await person(store)
-    assert (known.traits, known.email, known.phone) == ({"plan": "free"}, "ada@example.org", "4915112345678")
+    assert (known.traits, known.email, known.phone) == ({"plan": "free"}, "ada@example.org", "+4915112345678")
     assert (known.zone, known.locale) == ("Asia/Kolkata", "hi")
 
 
