@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
+import operating
 from loading import BadJourneys, NoJourneys, load
 from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_WRITE_KEY, Settings
 from workflows.definition import current, newest
@@ -133,6 +134,11 @@ def draw(journey: str, journeys: Journeys = None) -> None:
     if definition is None:
         raise typer.BadParameter(f"there is no journey {journey!r}; `sojourn journeys` lists them")
     print(graph(definition).mermaid())
+
+
+app.add_typer(operating.keys, name="keys")
+for command in (operating.erase, operating.export, operating.audit):
+    app.command()(command)
 
 
 def main() -> None:

@@ -56,6 +56,10 @@ class Settings(BaseSettings):
     fcm_credentials: Path | None = None  # a service account's JSON file
     fcm_base_url: str = "https://fcm.googleapis.com"
 
+    retain_events_days: int | None = Field(None, ge=1)  # for ever unless set; see docs/privacy.md
+    retain_messages_days: int | None = Field(None, ge=1)
+    retain_mailbox_days: int | None = Field(None, ge=1)
+
     max_concurrent_sends: int = 50
     graceful_shutdown_seconds: int = 60
     routing_attempts: int = Field(5, ge=1)  # of an event at which our own code fails, before it is dead

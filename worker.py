@@ -16,6 +16,7 @@ from activities.all import activities
 from connecting import connect
 from events.erase import erase_for_ever
 from events.reconcile import reconcile_for_ever
+from events.retention import retain_for_ever
 from events.route import Router
 from loading import load
 from settings import Settings
@@ -45,6 +46,7 @@ async def work(settings: Settings, store: Store, client: Client, stop: asyncio.E
             tasks.create_task(router.run()),
             tasks.create_task(reconcile_for_ever(store, client, settings.task_queue)),
             tasks.create_task(erase_for_ever(store, client)),
+            tasks.create_task(retain_for_ever(store, settings)),
         ]
         await stop.wait()
         for task in background:

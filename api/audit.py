@@ -35,9 +35,12 @@ class KeyBody(BaseModel):
 class RotateBody(BaseModel):
     """How the old secret goes."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"grace_seconds": 86400}})
 
     grace_seconds: int = Field(int(GRACE.total_seconds()), ge=0, le=31_536_000, description="How long the old secret stays valid.")
+
+
+UNLESS_SAID = RotateBody()
 
 
 class Minted(BaseModel):
@@ -109,9 +112,9 @@ async def keys(store: InStore) -> Keys:
 
 
 @router.post("/v1/keys/{name}/rotate", summary="Rotate a key", responses=WRONG)
-async def turn(request: Request, name: KeyName, store: InStore, operator: InOperator, body: RotateBody | None = None) -> Minted:
+async def turn(request: Request, name: KeyName, store: InStore, operator: InOperator, body: RotateBody = UNLESS_SAID) -> Minted:
     """Make a new secret for a key; the old one stays valid for a while, so that its users can change over."""
-    grace = timedelta(seconds=(body or RotateBody()).grace_seconds)
+    grace = timedelta(seconds=body.grace_seconds)
     try:
         secret = await rotate(store, name.replace("\0", ""), operator, grace=grace)
     except Refused as why:

@@ -61,7 +61,7 @@ class Traits(BaseModel):
                 )
             if name in TRAITS:
                 raise TypeError(f"{cls.__module__}:{cls.__name__}.{name}: trait {name!r} is declared already; declare it once")
-            hint = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation  # type: ignore[valid-type]
+            hint = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
             TRAITS[name] = Trait(name, hint)
 
 

@@ -67,7 +67,7 @@ async def introduce(store: Store, user: str = SECRETS[0]) -> Person:
 
 def _belongings_of(person_id: int, run: Run) -> list[SQLModel]:
     common: dict[str, Any] = {"key": f"{run.id}:s", "person_id": person_id, "at": NOON}
-    message = {"journey": "basket_help", "template": "t", "channel": "email"}
+    message: dict[str, Any] = {"journey": "basket_help", "template": "t", "channel": "email"}
     return [
         Consent(person_id=person_id, topic="basket_help", granted=True, source=SECRETS[6], at=NOON),
         Delivery(**common, **message, run_id=run.id, step="s", topic="t", status="sent"),

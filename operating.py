@@ -1,0 +1,128 @@
+"""What an operator does from the command line: keys, the audit log, erasing and exporting people."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, TypeVar
+
+import typer
+from fastapi.encoders import jsonable_encoder
+from rich.console import Console
+from rich.table import Table
+from sqlmodel import col, select
+from temporalio.service import RPCError
+
+from connecting import connect
+from events.erase import erase as erase_person
+from events.erase import finish
+from events.export import export as export_person
+from events.keys import SCOPES, Refused, Scope, add, listed, revoke, rotate
+from events.operators import Operator
+from settings import Settings
+from store.session import Store
+from store.tables import Operation
+
+T = TypeVar("T")
+
+keys = typer.Typer(no_args_is_help=True, help="Make, list, rotate and revoke keys of the API.")
+console = Console()
+
+Reason = Annotated[str, typer.Option(help="Why; it is recorded.")]
+Actor = Annotated[str, typer.Option(help="Who; whoever is logged in, unless given.")]
+
+
+@keys.command(name="add")
+def add_key(name: str, scope: str, reason: Reason, rate: float | None = None, actor: Actor = "") -> None:
+    """Make a key of scope ingest, read or admin, and print its secret, this once."""
+    known: Scope | None = next((each for each in SCOPES if each == scope), None)
+    if known is None:
+        raise typer.BadParameter(f"scope: {scope!r} is none of {', '.join(SCOPES)}")
+    print(_run(lambda store: add(store, name, known, _operator(actor, reason), rate=rate)))
+
+
+@keys.command(name="list")
+def list_keys() -> None:
+    """List every key that there is or was."""
+    table = Table("name", "scope", "rate", "created", "expires", "revoked", "last used")
+    for each in _run(listed):
+        moments = (each.created_at, each.expires_at, each.revoked_at, each.last_used_at)
+        table.add_row(each.name, each.scope, f"{each.rate or ''}", *(f"{at:%Y-%m-%d %H:%M}" if at else "" for at in moments))
+    console.print(table)
+
+
+@keys.command(name="rotate")
+def rotate_key(name: str, reason: Reason, grace_hours: float = 24, actor: Actor = "") -> None:
+    """Make a new secret for a key, and print it; the old one stays valid for the grace period."""
+    print(_run(lambda store: rotate(store, name, _operator(actor, reason), grace=timedelta(hours=grace_hours))))
+
+
+@keys.command(name="revoke")
+def revoke_key(name: str, reason: Reason, actor: Actor = "") -> None:
+    """Let nobody in by a key any more, within seconds."""
+    count = _run(lambda store: revoke(store, name, _operator(actor, reason)))
+    print(f"{count} secret(s) of {name} let nobody in any more.")
+
+
+def audit(limit: int = 100) -> None:
+    """Show what operators did, by which key, and why."""
+    table = Table("at", "action", "to", "actor", "reason", "key")
+    latest = select(Operation).order_by(col(Operation.id).desc()).limit(limit)
+
+    async def read(store: Store) -> list[Operation]:
+        async with store.read() as session:
+            return list((await session.exec(latest)).all())
+
+    for each in _run(read):
+        to = each.subject or each.run_id or (f"person {each.person_id}" if each.person_id else "")
+        table.add_row(f"{each.at:%Y-%m-%d %H:%M}", each.action, to, each.actor, each.reason, each.key_name)
+    console.print(table)
+
+
+def erase(user: str, reason: Reason, actor: Actor = "") -> None:
+    """Delete all that is known of a person, and have a late event recreate nobody."""
+    settings = Settings()
+
+    async def forget(store: Store) -> str:
+        erasure = await erase_person(store, user, _operator(actor, reason))
+        if erasure is None:
+            raise typer.BadParameter(f"nobody is known as {user!r}")
+        try:
+            done = await finish(store, await connect(settings), erasure)
+        except (RPCError, RuntimeError, OSError):
+            done = False
+        return "" if done else " The workers go on until Temporal has none of their histories left."
+
+    print(f"Every row is deleted.{_run(forget)}")
+
+
+def export(user: str, reason: Reason, actor: Actor = "") -> None:
+    """Print all that is known of a person, as JSON."""
+    known = _run(lambda store: export_person(store, user, _operator(actor, reason)))
+    if known is None:
+        raise typer.BadParameter(f"nobody is known as {user!r}")
+    print(json.dumps(jsonable_encoder(known), indent=2, ensure_ascii=False))
+
+
+def _operator(actor: str, reason: str) -> Operator:
+    if not reason.strip():
+        raise typer.BadParameter("--reason: say why; it is recorded")
+    return Operator(actor or getpass.getuser(), reason, "command line", datetime.now(UTC))
+
+
+def _run(work: Callable[[Store], Awaitable[T]]) -> T:
+    async def reach() -> T:
+        settings = Settings()
+        store = Store(settings.database_url, erasure_key=settings.erasure_key.get_secret_value())
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    try:
+        return asyncio.run(reach())
+    except Refused as why:
+        raise typer.BadParameter(str(why)) from None
