@@ -16,6 +16,7 @@ from activities.all import activities
 from connecting import connect
 from events.reconcile import reconcile_for_ever
 from events.route import Router
+from events.sweep import sweep_for_ever
 from loading import load
 from settings import Settings
 from store.session import Store
@@ -42,6 +43,7 @@ async def work(settings: Settings, store: Store, client: Client, stop: asyncio.E
         background = [
             tasks.create_task(router.run()),
             tasks.create_task(reconcile_for_ever(store, client, settings.task_queue)),
+            tasks.create_task(sweep_for_ever(store)),
         ]
         await stop.wait()
         for task in background:

@@ -42,6 +42,7 @@ class Profile:
     columns: dict[str, str | None]
     traits: dict[str, Any]
     times: dict[str, str]
+    new: bool = False  # met for the first time
     touched: bool = False
     tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -103,7 +104,10 @@ async def meet(connection: AsyncConnection, user_ids: Collection[str], at: datet
     if missing:
         fresh = [{"user_id": each, "created_at": at, "zone": "", "locale": "", "traits": {}, "trait_times": {}} for each in missing]
         await connection.execute(unless_there(connection, people, "user_id"), fresh)
-        known |= await _lock(connection, missing)
+        met = await _lock(connection, missing)
+        for profile in met.values():
+            profile.new = True
+        known |= met
     return known
 
 

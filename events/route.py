@@ -19,6 +19,7 @@ from temporalio.service import RPCError
 from events.enrol import enrol
 from events.reach import arrival, hears, known_user, triggered_by
 from events.reconcile import put_right
+from events.segments import take_note
 from events.temporal import Held, Told, is_final, start, tell, why
 from settings import Settings
 from store.session import Store, database_clock, lock, several
@@ -155,14 +156,16 @@ class Router:
             await session.exec(claim, params={**theirs, "me": self.name, "until": claimed[0][1] + LEASE})
             pending = (await session.exec(their_events, params=theirs)).all()
             inside = (await session.exec(their_runs, params=theirs)).all()
-        return [
-            Work(
-                person,
-                [event for event in pending if event.person_id == person.id],
-                [run for run in inside if run.person_id == person.id],
-            )
-            for person, _ in claimed
-        ]
+            works = [
+                Work(
+                    person,
+                    [event for event in pending if event.person_id == person.id],
+                    [run for run in inside if run.person_id == person.id],
+                )
+                for person, _ in claimed
+            ]
+            await take_note(session, [(work.person, work.events) for work in works])
+        return works
 
     async def _route(self, work: Work) -> None:
         for place, event in enumerate(work.events):
