@@ -14,6 +14,7 @@ from temporalio.worker import Worker
 
 from activities.all import activities
 from connecting import connect
+from events.matching import Matching
 from events.reconcile import reconcile_for_ever
 from events.route import Router
 from events.sweep import sweep_for_ever
@@ -59,7 +60,7 @@ def worker(settings: Settings, store: Store, client: Client, *, cached_runs: int
         client,
         task_queue=settings.task_queue,
         workflows=[JourneyWorkflow],
-        activities=activities(store, settings),
+        activities=[*activities(store, settings), *Matching(store).activities],
         workflow_runner=runner(sandbox=settings.sandbox),
         max_concurrent_activities=settings.max_concurrent_sends,
         graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),

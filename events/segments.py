@@ -49,15 +49,16 @@ class Standing:
             names = [name for name, row in self.rows.items() if row.turns_at is not None and row.turns_at <= turn]
             self.judge(names, turn, up_to, clock)
 
+    def not_yet_judged_by(self, event: AcceptedEvent, names: Collection[str]) -> Collection[str]:
+        """Leave out what has changed by this event already, or by what came after it."""
+        return [name for name in names if name not in self.rows or self.rows[name].up_to < (event.id or 0)]
+
     def judge(self, names: Collection[str], at: datetime, up_to: int | None, clock: Noted, *, silent: bool = False) -> None:
         """Judge these segments at a moment, as of an event; a change is told, unless it is to be silent."""
         facts = self.history.facts(up_to)
         for name in (each for each in everything() if each in names):
-            row = self.rows.get(name)
-            if row is not None and up_to is not None and up_to < row.up_to:
-                continue  # it has been judged by what came later
             value, turns = _judged(name, facts, at)
-            if row is None:
+            if (row := self.rows.get(name)) is None:
                 row = self.rows[name] = self._row(name, at, clock)
             self._record(row, value, at, up_to, clock, silent=silent)
             _turn(row, turns, at)
@@ -168,7 +169,8 @@ async def _by_events(
     for event, names in zip(pending, touching, strict=True):
         clock = Noted(event.accepted_at, event.clock_offset)
         standing.pass_until(event.accepted_at, (event.id or 1) - 1, clock)
-        standing.judge(wrong if new and event is first else names, event.accepted_at, event.id, clock)
+        names = wrong if new and event is first else names
+        standing.judge(standing.not_yet_judged_by(event, names), event.accepted_at, event.id, clock)
     return standing.told
 
 

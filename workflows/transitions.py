@@ -24,7 +24,9 @@ class OfSegment(Transition, registered=False):
     def __init_subclass__(cls, *, of: Segment | None = None, registered: bool = True, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if registered and of is None:
-            raise TypeError(f"{cls.__module__}.{cls.__name__}: a transition names its segment, as in class {cls.__name__}(Entered, of=regulars)")
+            raise TypeError(
+                f"{cls.__module__}.{cls.__name__}: a transition names its segment, as in class {cls.__name__}(Entered, of=regulars)"
+            )
         if of is not None:
             cls.of = of.name
 
