@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from temporalio.client import Client
 
-from api import collect, health, journeys, mailbox, orders, people, runs
+from api import collect, health, journeys, mailbox, orders, people, runs, segments
 from api.errors import handle_errors
 from connecting import connect
 from loading import load
@@ -25,6 +25,7 @@ TAGS = [
     {"name": "Runs", "description": "A person's way through a journey."},
     {"name": "Operators", "description": "Orders to a run. Each says who and why, and is recorded."},
     {"name": "Journeys", "description": "What product teams wrote."},
+    {"name": "Segments", "description": "Who belongs where, by what they did and who they are."},
     {"name": "People", "description": "Profiles, messages, inboxes and consents."},
     {"name": "Health", "description": "How each part is."},
 ]
@@ -44,7 +45,7 @@ def create_app(settings: Settings, store: Store | None = None, temporal: Client 
     )
     app.state.settings, app.state.store, app.state.temporal = settings, store, temporal
     handle_errors(app)
-    for part in (collect, runs, orders, journeys, people, health, mailbox):
+    for part in (collect, runs, orders, journeys, segments, people, health, mailbox):
         app.include_router(part.router)
     return app
 

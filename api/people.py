@@ -17,8 +17,10 @@ from api.errors import Problem, problems
 from api.views import CardView, ConsentView, DeviceView, MessageView, RunSummary, UserView, summary_of
 from events.calls import ID_BYTES
 from events.profiles import meet
-from store.tables import Consent, Delivery, Device, InboxCard, Person, Run
+from events.segments import IN
+from store.tables import Consent, Delivery, Device, InboxCard, Membership, Person, Run
 from workflows.clock import zone
+from workflows.segments import LIFECYCLE, SEGMENTS
 
 router = APIRouter(route_class=BoundedRoute, tags=["People"], dependencies=ADMIN)
 
@@ -138,9 +140,12 @@ async def look(person: Someone, store: InStore) -> UserView:
     async with store.read() as session:
         devices = (await session.exec(select(Device).where(Device.person_id == person.id).order_by(col(Device.seen_at)))).all()
         consents = await _in_force(session, person)
+        places = (await session.exec(select(Membership).where(Membership.person_id == person.id))).all()
     return UserView(
         **person.model_dump(include={"user_id", "zone", "locale", "email", "phone", "traits", "created_at"}),
         zone_known=zone(person.zone) is not None,
+        state=next((each.value for each in places if each.segment == LIFECYCLE), None),
+        segments=sorted(each.segment for each in places if each.value == IN and each.segment in SEGMENTS),
         devices=[DeviceView(**each.model_dump()) for each in devices],
         consents=consents,
     )

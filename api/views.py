@@ -110,7 +110,10 @@ class DeviceView(BaseModel):
 
 
 class UserView(BaseModel):
-    """A person's profile. `zone_known` is false for a zone that is kept as it came and cannot be used."""
+    """A person's profile. `zone_known` is false for a zone that is kept as it came and cannot be used.
+
+    `state` is their lifecycle state, null until their first call has been routed; `segments` names those they are in.
+    """
 
     user_id: str
     zone: str
@@ -120,6 +123,8 @@ class UserView(BaseModel):
     phone: str | None
     traits: dict[str, Any]
     created_at: datetime
+    state: str | None
+    segments: list[str]
     devices: list[DeviceView]
     consents: list[ConsentView]
 

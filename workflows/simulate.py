@@ -250,7 +250,7 @@ class _Life:
         while True:
             run = min((run for run in self.open if run.waiting and run.waiting.deadline), key=_deadline, default=None)
             turn = self.becoming.turns
-            due = min((each for each in (run and _deadline(run), turn) if each is not None), default=None)
+            due = min((each for each in (_deadline(run) if run else None, turn) if each is not None), default=None)
             if due is None or (end is not None and due >= end):
                 return
             self.clock = max(self.clock, due)

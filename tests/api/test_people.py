@@ -50,6 +50,8 @@ async def test_a_profile_says_all_that_is_known(admin: httpx.AsyncClient, ada: P
         "email": "ada@example.org",
         "phone": "+49151",
         "traits": {"plan": "pro"},
+        "state": None,
+        "segments": [],
         "consents": [],
     }
 

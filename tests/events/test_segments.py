@@ -162,6 +162,7 @@ async def test_an_event_that_no_segment_mentions_evaluates_nothing(
 ) -> None:
     evaluated: list[str] = []
     holds = Segment.holds
+
     def counted(self: Segment, *given: Any) -> bool:
         evaluated.append(self.name)
         return holds(self, *given)

@@ -16,6 +16,7 @@ from workflows.journey import Journey
 from workflows.messages import Push
 from workflows.run import Memory, Open, Receipt, StepMismatch, User
 from workflows.runtime import Sending
+from workflows.segments import Segment
 from workflows.simulate import START, Identify
 
 # Rule 12: every verb call has a stable key.
@@ -158,6 +159,9 @@ class Nowhere:
         raise NotImplementedError
 
     async def assign(self, experiment: str, weights: Mapping[str, int]) -> str:
+        raise NotImplementedError
+
+    async def matches(self, segment: Segment) -> bool:
         raise NotImplementedError
 
     def stepped(self) -> None:
