@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import case, literal_column
-from sqlmodel import col, func, select
+from sqlalchemy import bindparam, case, func, literal_column, select
+from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from store.tables import AcceptedEvent
+from store.session import several
+from store.tables import AcceptedEvent, Id, Moment
 from workflows.lifecycle import in_force
 from workflows.segments import Facts, Performed, Segment, activity, parts_of
 
@@ -28,6 +29,21 @@ counted = (
     col(AcceptedEvent.run_id).is_(None),
     col(AcceptedEvent.status).in_([literal_column("'pending'"), literal_column("'routed'")]),
 )
+
+
+EVER, LAST = datetime(1, 1, 2, tzinfo=UTC), 2**62
+
+# Made once: making a statement costs more than running it.
+theirs = (
+    col(AcceptedEvent.person_id) == bindparam("person"),
+    col(AcceptedEvent.name).in_(several("names")),
+    col(AcceptedEvent.id) < bindparam("before", type_=Id),
+    *counted,
+)
+told: tuple[Any, ...] = (col(AcceptedEvent.name), happened_at, col(AcceptedEvent.id))
+with_data: Any = select(*told, col(AcceptedEvent.data)).where(*theirs, happened_at > bindparam("after"))
+without_data: Any = select(*told, literal_column("NULL")).where(*theirs, happened_at > bindparam("after"))
+earliest: Any = select(func.min(happened_at, type_=Moment)).where(*theirs)
 
 
 @dataclass
@@ -86,21 +102,15 @@ async def read(
 ) -> History:
     """Read what these segments need to be judged from `since` on, up to the event `before`, which is left out."""
     windows, asked = windows_of(segments, by_state=by_state), with_fields(segments)
-    mine = [col(AcceptedEvent.person_id) == person_id, *counted]
-    if before is not None:
-        mine.append(col(AcceptedEvent.id) < before)
+    mine = {"person": person_id, "before": LAST if before is None else before}
     for window in sorted(set(windows.values()), key=lambda each: each or timedelta.max):
         names = [name for name, each in windows.items() if each == window]
-        data: Any = col(AcceptedEvent.data) if asked.intersection(names) else literal_column("NULL")
-        query = select(col(AcceptedEvent.name), happened_at, col(AcceptedEvent.id), data)
-        query = query.where(*mine, col(AcceptedEvent.name).in_(names))
-        if window is not None:
-            query = query.where(happened_at > since - window)
-        for name, at, seq, fields in (await session.exec(query)).all():
-            history.events.setdefault(name, []).append((at, seq or 0, fields or {}))
+        query = with_data if asked.intersection(names) else without_data
+        params = {**mine, "names": names, "after": EVER if window is None else since - window}
+        for name, at, seq, data in (await session.exec(query, params=params)).all():
+            history.events.setdefault(name, []).append((at, seq or 0, data or {}))
     if by_state:
-        earliest = select(func.min(happened_at, type_=happened_at.type)).where(*mine, col(AcceptedEvent.name).in_(activity()))
-        history.first = (await session.exec(earliest)).one()
+        history.first = (await session.exec(earliest, params={**mine, "names": activity()})).one()[0]
     for happened in history.events.values():
         happened.sort(key=lambda each: each[:2])
     return history

@@ -1,4 +1,4 @@
-"""Who belongs to the crowd's segments: written a second time, as plain SQL over all that was accepted, without a thought to cost."""
+"""Who belongs to the crowd's segments: written a second time, as plain SQL over all that was accepted, whatever it costs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Segments and lifecycle states in a journey: asked for, started on, waited for and exited on, with the same decisions on both runtimes."""
+"""Segments and lifecycle states in a journey: asked for, started on, waited for and exited on."""
 
 from __future__ import annotations
 
