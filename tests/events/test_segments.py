@@ -15,8 +15,9 @@ from temporalio.client import Client
 
 from events.accept import accept
 from events.calls import Clock, understand
+from events.history import with_data, without_data
 from events.route import Router
-from events.sweep import fill_in, next_turn, sweep, sweep_due
+from events.sweep import fill_in, next_turn, sweep, sweep_due, who_is_due
 from settings import Settings
 from store.session import Store
 from store.tables import AcceptedEvent, Membership, Person
@@ -255,6 +256,24 @@ async def test_a_changed_definition_is_filled_in_again(store: Store, router: Rou
         with crowd(looser):
             assert await fill_in(store) == 1
             assert (await values(store, "ada"))["buyers"] == "in"
+
+
+# What it costs
+
+
+async def test_histories_and_who_is_due_are_found_by_their_indexes(store: Store) -> None:
+    if not store.is_sqlite:
+        pytest.skip("how PostgreSQL goes about it depends on how much there is")
+    asked = (
+        (without_data, {"person": 1, "before": 9, "names": ["a"], "after": START}, "INDEX events_by_moment"),
+        (with_data, {"person": 1, "before": 9, "names": ["a", "b"], "after": START}, "INDEX events_by_moment"),
+        (who_is_due, {"now": START}, "INDEX memberships_to_turn"),
+    )
+    async with store.engine.connect() as connection:
+        for query, params, index in asked:
+            compiled = query.params(**params).compile(store.engine.sync_engine, compile_kwargs={"literal_binds": True})
+            plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}")).all()
+            assert [index in row[-1] for row in plan] == [True], plan
 
 
 # A played person

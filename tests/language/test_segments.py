@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from temporalio.api.enums.v1 import EventType
 
-from tests.language.both import Play, Story
+from tests.language.both import Play, Story, assert_same_story, real, virtual
 from tests.language.words import NOW, Replied, Tapped, days, hours, say
 from tests.language.words import Entered as CameIn
 from tests.stage import Stage, only
@@ -18,7 +21,7 @@ from workflows.graph import graph
 from workflows.journey import Journey
 from workflows.lifecycle import DORMANT, RESURRECTED, Lifecycle
 from workflows.segments import SEGMENTS, Segment, hasnt, performed, trait
-from workflows.simulate import Identify
+from workflows.simulate import Happening, Identify
 from workflows.transitions import Became, Entered, Left
 
 tappers = Segment("tappers", performed(Tapped, at_least=2, within=days(3)))
@@ -127,6 +130,38 @@ async def test_a_lifecycle_state_starts_a_journey_by_time_alone(play: Play) -> N
     first, second = await play([wins_back], [(NOW, CameIn()), (days(20), Tapped())])
     assert (first.started, first.texts, first.ended) == (days(8), ["at_risk then dormant", "back: dormant"], days(20))
     assert (second.started, second.texts) == (days(28), ["at_risk then dormant", "back: None"])
+
+
+# Lives made up by chance
+
+
+@journey(exits_on=WentDormant, again=ALWAYS)
+async def follows(j: Journey, start: BecameTapper | CameBack | TurnedMute) -> None:
+    await j.send(say(f"{start.name} {await j.matches(tappers)} {await j.matches(payers)} {await j.matches(mute)}"))
+    if await j.wait_for(NoTapperAnyMore, BecamePayer, within=hours(50.3)):
+        await j.send(say(f"then {await j.matches(tappers)} {await j.matches(mute)} {len(j.seen(TurnedMute))}"))
+
+
+def life(seed: int) -> Story:
+    """Make up a life of some weeks with silences in it, in which nothing comes within the same minute."""
+    chance = random.Random(seed)
+    kinds: list[Callable[[], Happening]] = [
+        Tapped,
+        Tapped,
+        Replied,
+        lambda: Identify({"plan": chance.choice(("free", "pro"))}),
+        lambda: Identify({"paused": chance.choice((True, False))}),
+    ]
+    seconds = sorted(chance.sample(range(30, 15 * 24 * 3600, 97), 15) + chance.sample(range(27 * 86400, 30 * 86400, 97), 5))
+    return [(NOW, CameIn()), *((timedelta(seconds=second), chance.choice(kinds)()) for second in seconds)]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(3, 20))])
+async def test_both_runtimes_tell_the_same_story_of_what_becomes_of_somebody(house: Stage, seed: int) -> None:
+    user, journeys = uuid4().hex, (follows, wins_back)
+    expected = await virtual(journeys, life(seed), user=user)
+    assert len(expected) > 3
+    assert_same_story(expected, await real(house, journeys, life(seed), user=user))
 
 
 # What it costs, and how it is drawn
