@@ -69,13 +69,13 @@ class Player:
             if passed is not None and (told := passed(call.at)) is not None:
                 await told
         await self._pass(runs, until)
+        if until is not None:
+            await sweep(self.store, user_id, until)
 
     async def _pass(self, runs: Runs, end: datetime | None) -> None:
         """Let time pass for a person's runs and for the person: what becomes of them comes before a deadline at that moment."""
         if not _hears_of_transitions():
-            await pass_until(runs, end)
-            if end is not None:
-                await sweep(self.store, runs.user_id, end - datetime.resolution)
+            await pass_until(runs, end)  # the router lets time pass for the person, before each event
             return
         await runs.settled()
         while (turn := await next_turn(self.store, runs.user_id)) is not None and (end is None or turn < end):

@@ -102,15 +102,16 @@ async def read(
 ) -> History:
     """Read what these segments need to be judged from `since` on, up to the event `before`, which is left out."""
     windows, asked = windows_of(segments, by_state=by_state), with_fields(segments)
+    connection = await session.connection()
     mine = {"person": person_id, "before": LAST if before is None else before}
     for window in sorted(set(windows.values()), key=lambda each: each or timedelta.max):
         names = [name for name, each in windows.items() if each == window]
         query = with_data if asked.intersection(names) else without_data
         params = {**mine, "names": names, "after": EVER if window is None else since - window}
-        for name, at, seq, data in (await session.exec(query, params=params)).all():
+        for name, at, seq, data in await connection.execute(query, params):
             history.events.setdefault(name, []).append((at, seq or 0, data or {}))
     if by_state:
-        history.first = (await session.exec(earliest, params={**mine, "names": activity()})).one()[0]
+        history.first = await connection.scalar(earliest, {**mine, "names": activity()})
     for happened in history.events.values():
         happened.sort(key=lambda each: each[:2])
     return history

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import bindparam
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -15,7 +16,7 @@ from events.profiles import unless_there
 from store.session import several
 from store.tables import AcceptedEvent, Membership, Person
 from workflows.definition import Event
-from workflows.lifecycle import in_force
+from workflows.lifecycle import ACTIVE, NEW, RESURRECTED, in_force
 from workflows.segments import LIFECYCLE, SEGMENTS, activity, state_of, state_turns
 from workflows.transitions import becoming, crossing
 
@@ -24,7 +25,12 @@ IN, OUT = "in", "out"
 events = AcceptedEvent.__table__  # type: ignore[attr-defined]
 
 their_memberships = select(Membership).where(col(Membership.person_id).in_(several("people")))
-an_earlier_event = select(AcceptedEvent.id).where(col(AcceptedEvent.kind) == "track").limit(1)
+an_earlier_event = (
+    select(AcceptedEvent.id)
+    .where(col(AcceptedEvent.person_id) == bindparam("person"), col(AcceptedEvent.id) < bindparam("event"))
+    .where(col(AcceptedEvent.kind) == "track")
+    .limit(1)
+)
 
 
 @dataclass
@@ -142,10 +148,11 @@ async def take_note(session: AsyncSession, routed: Sequence[tuple[Person, Sequen
     """
     rows = await memberships(session, [person for person, _ in routed])
     told: list[dict[str, Any]] = []
-    for person, pending in routed:
-        fresh = [event for event in pending if event.status == "pending"]
-        if fresh and person.erased_at is None:
-            told += await _by_events(session, person, rows.get(person.id or 0, {}), fresh)
+    with session.no_autoflush:
+        for person, pending in routed:
+            fresh = [event for event in pending if event.status == "pending"]
+            if fresh and person.erased_at is None:
+                told += await _by_events(session, person, rows.get(person.id or 0, {}), fresh)
     await tell_of(session, told)
 
 
@@ -157,11 +164,14 @@ async def _by_events(
     standing = Standing(session, person, rows, History(person.created_at, person.traits))
     due = standing.due(last.accepted_at)
     touching = [touched(event) for event in pending]
+    if due is None and not wrong and all(_goes_on_as_before(rows[LIFECYCLE], event) for event in pending):
+        touching = [names - _by_state_alone(event) for names, event in zip(touching, pending, strict=True)]
     if not wrong and due is None and not any(touching):
         return []
     new = not rows and not await _has_earlier(session, person, first)
-    names = wrong.union(*touching, _turning(rows, last.accepted_at))
-    await look(standing, names, min(due or first.accepted_at, first.accepted_at), before=first.id)
+    if not new:
+        names = wrong.union(*touching, _turning(rows, last.accepted_at))
+        await look(standing, names, min(due or first.accepted_at, first.accepted_at), before=first.id)
     standing.history.take(pending)
     if not new and wrong:
         clock = Noted(first.accepted_at, first.clock_offset)
@@ -172,6 +182,21 @@ async def _by_events(
         names = wrong if new and event is first else names
         standing.judge(standing.not_yet_judged_by(event, names), event.accepted_at, event.id, clock)
     return standing.told
+
+
+def _goes_on_as_before(row: Membership, event: AcceptedEvent) -> bool:
+    """Say whether an event cannot change a state: who is anything but silent, and acts once more since they are that, stays it.
+
+    Nor does it bring a turn nearer. So the busy are not judged anew at each of their events.
+    """
+    return row.value in (NEW, ACTIVE, RESURRECTED) and row.since <= min(event.occurred_at, event.accepted_at)
+
+
+def _by_state_alone(event: AcceptedEvent) -> set[str]:
+    """Return what an event touches only because it counts for the state."""
+    changed = set(event.changed)
+    alone = (name for name, segment in SEGMENTS.items() if event.name not in segment.windows and segment.traits.isdisjoint(changed))
+    return {LIFECYCLE, *alone}
 
 
 async def look(standing: Standing, names: Collection[str], since: datetime, *, before: int | None = None) -> None:
@@ -239,8 +264,9 @@ async def judge_now(session: AsyncSession, person: Person, names: Collection[str
 
 
 async def _has_earlier(session: AsyncSession, person: Person, first: AcceptedEvent) -> bool:
-    earlier = an_earlier_event.where(col(AcceptedEvent.person_id) == person.id, col(AcceptedEvent.id) < first.id)
-    return (await session.exec(earlier)).first() is not None
+    if person.created_at == first.accepted_at:  # it is what we met them by
+        return False
+    return (await session.exec(an_earlier_event, params={"person": person.id, "event": first.id})).first() is not None
 
 
 def _turning(rows: dict[str, Membership], before: datetime) -> set[str]:
