@@ -226,14 +226,13 @@ async def up_to_now(
     return standing.told
 
 
-async def fill(session: AsyncSession, person: Person, rows: dict[str, Membership], now: datetime, *, tell: bool) -> None:
-    """Judge a person by the definitions that are new or changed since they were last judged."""
+async def fill(session: AsyncSession, person: Person, rows: dict[str, Membership], now: datetime) -> None:
+    """Judge a person by the definitions that are new or changed since they were last judged, and tell nobody."""
     wrong = {name for name in everything() if name not in rows or rows[name].digest != digest_of(name)}
     offset = next((row.clock_offset for row in rows.values()), 0.0)
     standing = Standing(session, person, rows, History(person.created_at, person.traits))
     await look(standing, wrong, now)
-    standing.judge(wrong, now, None, Noted(now, offset), silent=not tell)
-    await tell_of(session, standing.told)
+    standing.judge(wrong, now, None, Noted(now, offset), silent=True)
 
 
 async def memberships(session: AsyncSession, people: Iterable[Person]) -> dict[int, dict[str, Membership]]:

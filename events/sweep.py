@@ -102,11 +102,10 @@ async def next_turn(store: Store, user_id: str) -> datetime | None:
         return (await session.exec(earliest.where(Person.user_id == user_id))).one()
 
 
-async def fill_in(store: Store, *, tell: bool = False) -> int:
+async def fill_in(store: Store) -> int:
     """Judge everybody by the definitions that are new or changed, in chunks; what has been done is not done again.
 
-    That somebody belongs by the new definition is no event, unless `tell` says so: nothing happened to them. Returns how
-    many people were looked at.
+    That somebody belongs by the new definition is no event: nothing happened to them. Returns how many people were looked at.
     """
     if not (wanting := await retrying(lambda: _wanting(store))):
         return 0
@@ -114,7 +113,7 @@ async def fill_in(store: Store, *, tell: bool = False) -> int:
     while people := await _chunk(store, after):
         after, count = people[-1], count + len(people)
         async with store.write(durable=False) as session:
-            await _fill(session, people, tell=tell)
+            await _fill(session, people)
             await session.exec(update(fills).where(fills.c.segment.in_(wanting)).values(person_id=after))
         await asyncio.sleep(BREATH_SECONDS)
     async with store.write() as session:
@@ -141,7 +140,7 @@ async def _chunk(store: Store, after: int) -> list[int]:
         return [each for each in (await session.exec(next_people, params={"after": after})).all() if each is not None]
 
 
-async def _fill(session: AsyncSession, ids: list[int], *, tell: bool) -> None:
+async def _fill(session: AsyncSession, ids: list[int]) -> None:
     """Judge these people, but for those whose events wait for the router: it judges them by the way."""
     await lock(session, ids)
     waiting = set((await session.exec(busy, params={"people": ids})).all())
@@ -149,7 +148,7 @@ async def _fill(session: AsyncSession, ids: list[int], *, tell: bool) -> None:
     rows = await memberships(session, people)
     for person in people:
         if person.id is not None and person.id not in waiting:
-            await fill(session, person, rows.get(person.id, {}), await _their_now(session, person), tell=tell)
+            await fill(session, person, rows.get(person.id, {}), await _their_now(session, person))
 
 
 async def _their_now(session: AsyncSession, person: Person) -> datetime:
