@@ -6,8 +6,9 @@ import asyncio
 import json
 import logging
 import signal
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,6 +20,10 @@ from loading import BadJourneys, NoJourneys, load
 from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_WRITE_KEY, Settings
 from workflows.definition import current, newest
 from workflows.listening import listening
+from workflows.segments import SEGMENTS
+
+if TYPE_CHECKING:
+    from events.audience import Audience
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console = Console()
@@ -134,6 +139,46 @@ def draw(journey: str, journeys: Journeys = None) -> None:
     if definition is None:
         raise typer.BadParameter(f"there is no journey {journey!r}; `sojourn journeys` lists them")
     print(graph(definition).mermaid())
+
+
+@app.command()
+def audience(
+    segment: str,
+    journeys: Journeys = None,
+    as_json: Json = False,
+    sample: Annotated[int, typer.Option(min=0, help="How many members to name.")] = 10,
+    at: Annotated[str, typer.Option(help="Judge at this moment, ISO 8601 with a zone; now unless given.")] = "",
+) -> None:
+    """Say how many people are in a segment, and who, judged from the store: before anything ships."""
+    load(journeys or Settings().journeys)
+    found = asyncio.run(_audience(segment, sample, at))
+    if as_json:
+        console.print_json(json.dumps(asdict(found)))
+        return
+    console.print(f"{found.members} of {found.people} people are in [bold]{found.segment}[/bold].", highlight=False)
+    table = Table("state", "members")
+    for state, count in found.states.items():
+        table.add_row(state, str(count))
+    console.print(table)
+    if found.sample:
+        console.print("Among them: " + ", ".join(found.sample), markup=False, highlight=False)
+
+
+async def _audience(name: str, sample: int, at: str) -> Audience:
+    from events.audience import audience as judge
+    from events.calls import moment
+    from store.session import Store
+
+    if name not in SEGMENTS:
+        known = ", ".join(sorted(SEGMENTS)) or "none"
+        raise typer.BadParameter(f"there is no segment {name!r} in the journeys folder; there is {known}")
+    if at and moment(at) is None:
+        raise typer.BadParameter(f"--at {at!r} is not ISO 8601 with a zone")
+    store = Store(Settings().database_url)
+    try:
+        return await judge(store, SEGMENTS[name], sample=sample, now=moment(at))
+    finally:
+        await store.close()
 
 
 app.add_typer(operating.keys, name="keys")

@@ -15,9 +15,11 @@ from temporalio.worker import Worker
 from activities.all import activities
 from connecting import connect
 from events.erase import erase_for_ever
+from events.matching import Matching
 from events.reconcile import reconcile_for_ever
 from events.retention import retain_for_ever
 from events.route import Router
+from events.sweep import sweep_for_ever
 from loading import load
 from settings import Settings
 from store.session import Store
@@ -47,6 +49,7 @@ async def work(settings: Settings, store: Store, client: Client, stop: asyncio.E
             tasks.create_task(reconcile_for_ever(store, client, settings.task_queue)),
             tasks.create_task(erase_for_ever(store, client)),
             tasks.create_task(retain_for_ever(store, settings)),
+            tasks.create_task(sweep_for_ever(store)),
         ]
         await stop.wait()
         for task in background:
@@ -62,7 +65,7 @@ def worker(settings: Settings, store: Store, client: Client, *, cached_runs: int
         client,
         task_queue=settings.task_queue,
         workflows=[JourneyWorkflow],
-        activities=activities(store, settings),
+        activities=[*activities(store, settings), *Matching(store).activities],
         workflow_runner=runner(sandbox=settings.sandbox),
         max_concurrent_activities=settings.max_concurrent_sends,
         graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),

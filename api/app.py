@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from temporalio.client import Client
 
-from api import audit, collect, health, journeys, mailbox, orders, people, privacy, runs
+from api import audit, collect, health, journeys, mailbox, orders, people, privacy, runs, segments
 from api.errors import handle_errors
 from connecting import connect
 from loading import load
@@ -25,6 +25,7 @@ TAGS = [
     {"name": "Runs", "description": "A person's way through a journey."},
     {"name": "Operators", "description": "Orders to a run. Each says who and why, and is recorded."},
     {"name": "Journeys", "description": "What product teams wrote."},
+    {"name": "Segments", "description": "Who belongs where, by what they did and who they are."},
     {"name": "People", "description": "Profiles, messages, inboxes and consents."},
     {"name": "Keys and audit", "description": "Who may do what, and who did what, and why."},
     {"name": "Health", "description": "How each part is."},
@@ -45,7 +46,7 @@ def create_app(settings: Settings, store: Store | None = None, temporal: Client 
     )
     app.state.settings, app.state.store, app.state.temporal = settings, store, temporal
     handle_errors(app)
-    for part in (collect, runs, orders, journeys, privacy, people, audit, health, mailbox):
+    for part in (collect, runs, orders, journeys, segments, privacy, people, audit, health, mailbox):
         app.include_router(part.router)
     return app
 

@@ -20,8 +20,10 @@ from events.lookup import Ambiguous, find
 from events.meeting import meet
 from events.merging import When
 from events.operators import Operator
-from store.tables import Consent, Delivery, Device, Identity, InboxCard, Person, Run
+from events.segments import IN
+from store.tables import Consent, Delivery, Device, Identity, InboxCard, Membership, Person, Run
 from workflows.clock import zone
+from workflows.segments import LIFECYCLE, SEGMENTS
 
 router = APIRouter(route_class=BoundedRoute, tags=["People"], dependencies=READ)
 
@@ -161,10 +163,13 @@ async def look(person: Someone, store: InStore) -> UserView:
         devices = (await session.exec(select(Device).where(Device.person_id == person.id).order_by(col(Device.seen_at)))).all()
         consents = await _in_force(session, person)
         names = (await session.exec(select(Identity.name).where(Identity.person_id == person.id).order_by(Identity.name))).all()
+        places = (await session.exec(select(Membership).where(Membership.person_id == person.id))).all()
     return UserView(
         names=list(names),
         **person.model_dump(include={"user_id", "zone", "locale", "email", "phone", "traits", "created_at"}),
         zone_known=zone(person.zone) is not None,
+        state=next((each.value for each in places if each.segment == LIFECYCLE), None),
+        segments=sorted(each.segment for each in places if each.value == IN and each.segment in SEGMENTS),
         devices=[DeviceView(**each.model_dump()) for each in devices],
         consents=consents,
     )

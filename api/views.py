@@ -113,6 +113,7 @@ class UserView(BaseModel):
     """A person's profile. `zone_known` is false for a zone that is kept as it came and cannot be used.
 
     `names` are all that they go by, `user_id` among them.
+    `state` is their lifecycle state, null until their first call has been routed; `segments` names those they are in.
     """
 
     user_id: str
@@ -124,6 +125,8 @@ class UserView(BaseModel):
     phone: str | None
     traits: dict[str, Any]
     created_at: datetime
+    state: str | None
+    segments: list[str]
     devices: list[DeviceView]
     consents: list[ConsentView]
 

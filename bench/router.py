@@ -7,7 +7,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -75,7 +75,7 @@ def _databases(on: str) -> Iterator[tuple[str, str]]:
 async def _measure(url: str, events: int, parked: int, backlog: int, triggers: int) -> dict[str, Any]:
     async with _bench(url) as up:
         await _rate(up, 2 * BATCH, 5)  # to warm up
-        measurements = {
+        measurements: dict[str, Callable[[], Awaitable[Any]]] = {
             "events a second, by share that is heard": lambda: _rates(up, events),
             "seconds for 1000 events that nobody hears": lambda: _with_open_runs(up, (1_000, parked)),
             "milliseconds from a trigger to its run": lambda: _latency(up, triggers),

@@ -14,8 +14,12 @@ from temporalio.client import Client
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
 from demo.standing import Runs, Stuck, Waiting
+from events.sweep import next_turn, sweep
 from store.session import Store
 from store.tables import Person, Run
+from workflows.definition import EVENTS, JOURNEYS
+from workflows.listening import listening
+from workflows.transitions import is_transition
 
 CLOCK_HEADER = "X-Sojourn-Clock"
 CLOSE_CALL = timedelta(seconds=2)  # clocks go on while a call is made: it must reach its runs before a deadline that follows
@@ -59,12 +63,27 @@ class Player:
         """
         runs = Runs(self.store, self.skipper, user_id)
         for call in calls:
-            await pass_until(runs, call.at)
+            await self._pass(runs, call.at)
             await self._make(user_id, call)
             runs.stir()
             if passed is not None and (told := passed(call.at)) is not None:
                 await told
-        await pass_until(runs, until)
+        await self._pass(runs, until)
+        if until is not None:
+            await sweep(self.store, user_id, until)
+
+    async def _pass(self, runs: Runs, end: datetime | None) -> None:
+        """Let time pass for a person's runs and for the person: what becomes of them comes before a deadline at that moment."""
+        if not _hears_of_transitions():
+            await pass_until(runs, end)  # the router lets time pass for the person, before each event
+            return
+        await runs.settled()
+        while (turn := await next_turn(self.store, runs.user_id)) is not None and (end is None or turn < end):
+            await pass_until(runs, turn)
+            await sweep(self.store, runs.user_id, turn)
+            runs.stir()
+            await runs.settled()
+        await pass_until(runs, end)
 
     async def settle(self, user_id: str) -> None:
         """Return when all that was accepted has been routed, and every run of the person waits or is over."""
@@ -82,6 +101,11 @@ class Player:
         async with self.store.read() as session:
             mine = select(Run.id).join(Person).where(Person.user_id == user_id).order_by(col(Run.id).desc())
             return (await session.exec(mine.limit(1))).one()
+
+
+def _hears_of_transitions() -> bool:
+    heard = {name for each in JOURNEYS.values() for name in each.trigger_names | listening(each).events}
+    return any(is_transition(EVENTS.get(name)) for name in heard)
 
 
 async def pass_until(runs: Runs, end: datetime | None) -> None:

@@ -101,7 +101,7 @@ def row(call: Call, person: Profile, clock: Clock, manner: Manner) -> dict[str, 
         "clock_offset": clock.offset,
         "changed": changed,
         "run_id": call.run_id,
-        "status": _status(call, changed),
+        "status": _status(call, changed, person),
         "error": "; ".join(filter(None, (call.error, *notes))),
         "reconsider": None,
         "lane": manner.lane,
@@ -109,10 +109,13 @@ def row(call: Call, person: Profile, clock: Clock, manner: Manner) -> dict[str, 
     }
 
 
-def _status(call: Call, changed: list[str]) -> str:
-    """An identify that changed nothing has nobody to tell; an unknown event that moved its person has."""
+def _status(call: Call, changed: list[str], person: Profile) -> str:
+    """An identify that changed nothing has nobody to tell; an unknown event that moved its person has.
+
+    The first that we hear of somebody is routed in any case: their segments begin with it.
+    """
     if call.kind == "identify" and call.status == "pending":
-        return "pending" if changed else "routed"
+        return "pending" if changed or person.new else "routed"
     return "pending" if changed and call.status == "unknown" else call.status
 
 

@@ -13,6 +13,7 @@ from uuid import uuid4
 from pydantic import ValidationError
 
 from workflows.definition import EVENTS, JOURNEYS, Event
+from workflows.transitions import is_transition
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,8 @@ def judge(name: str, data: Mapping[str, Any]) -> tuple[str, str]:
     kind = EVENTS.get(name)
     if kind is None:
         return "unknown", f"no journey knows an event called {name!r}"
+    if is_transition(kind):
+        return "invalid", f"{name}: Sojourn itself says what becomes of a person; apps cannot send this event"
     error = misfit(kind, data)
     return ("invalid", error) if error else ("pending", "")
 

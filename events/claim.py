@@ -14,8 +14,10 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from events.reach import Glance, may_hear, triggered_by
+from events.segments import take_note, touched
 from store.session import Store, database_clock, several
-from store.tables import BACKLOG, LIVE, AcceptedEvent, Person, Run
+from store.tables import BACKLOG, LIVE, AcceptedEvent, Membership, Person, Run
+from workflows.segments import LIFECYCLE
 
 LEASE = timedelta(seconds=30)
 EVENTS_LOOKED_AT = 200  # of a round: whose are they?
@@ -83,6 +85,9 @@ at_a_glance = {
 in_full = select(AcceptedEvent).where(col(AcceptedEvent.id).in_(several("events"))).order_by(col(AcceptedEvent.id))
 their_runs = select(Run).where(col(Run.person_id).in_(several("people")), col(Run.ended_at).is_(None))
 themselves = select(Person).where(col(Person.id).in_(several("people")))
+have_been_judged = select(Membership.person_id).where(
+    col(Membership.person_id).in_(several("people")), Membership.segment == literal_column(f"'{LIFECYCLE}'")
+)
 acted = update(events).where(events.c.id.in_(several("acted"))).values(status="routed")
 considered = (  # unless another journey has asked for it meanwhile: then it is considered again for both
     update(events).where(events.c.id == bindparam("event"), events.c.reconsider == bindparam("for")).values(reconsider=None)
@@ -114,7 +119,8 @@ class Claim:
 async def claim(store: Store, me: str, lane: int) -> Claim | None:
     """Lease the people with the oldest events of that lane that no other router works on, and read what there is to do.
 
-    What no open run listens to and no journey starts on is done with at once, in the same transaction. None if nobody waits.
+    What no open run listens to and no journey starts on is done with at once, in the same transaction, in which all of them are
+    judged by the segments that their events may change. None if nobody waits.
     """
     async with store.read() as session:
         waiting = list(dict.fromkeys((await session.exec(whose_turn[lane])).all()))
@@ -127,9 +133,14 @@ async def claim(store: Store, me: str, lane: int) -> Claim | None:
         unclaimed = {person for person, _ in found if person is not None}
         seen, inside = await _theirs(session, unclaimed)
         acting = {person for person in seen if any(acts(event, inside[person]) for event in seen[person])}
-        await done_with(session, [event for person in seen.keys() - acting for event in seen[person]])
         chosen = [person for person in waiting if person in acting][:PEOPLE_AT_ONCE]
-        works = await _works(session, {person: seen[person] for person in chosen}, inside) if chosen else []
+        idle = seen.keys() - acting
+        known = set((await session.exec(have_been_judged, params={"people": list(idle)})).all()) if idle else set()
+        judged = {each: seen[each] for each in (*chosen, *idle) if each not in known or any(map(touched, seen[each]))}
+        works = await _works(session, judged, inside) if judged else []
+        await take_note(session, [(work.person, work.events) for work in works])
+        await done_with(session, [event for person in idle for event in seen[person]])
+        works = [work for work in works if work.person.id in acting]
         if chosen:
             await session.exec(claim_them, params={"people": chosen, "me": me, "until": found[0][1] + LEASE})
     return Claim(len(unclaimed) - len(acting), works)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.profiles import COLUMNS, TOLD, Profile, keep, same
 from store.belongings import owned
-from store.tables import AcceptedEvent, Assignment, Consent, Merge, Person, Run
+from store.tables import AcceptedEvent, Assignment, Consent, Membership, Merge, Person, Run
 from workflows.definition import EXIT
 from workflows.messages import CHANNELS
 
@@ -21,6 +21,7 @@ events = AcceptedEvent.__table__  # type: ignore[attr-defined]
 runs = Run.__table__  # type: ignore[attr-defined]
 consents = Consent.__table__  # type: ignore[attr-defined]
 assignments = Assignment.__table__  # type: ignore[attr-defined]
+memberships = Membership.__table__  # type: ignore[attr-defined]
 merges = Merge.__table__  # type: ignore[attr-defined]
 
 BY = "sojourn"  # who ends a run that another run of the same person stands for
@@ -48,6 +49,7 @@ async def merge(connection: AsyncConnection, one: Profile, other: Profile, name:
     ended = await _end_doubled_runs(connection, stays.id, goes.id, when)
     strict = await _strict(connection, stays.id, goes.id)
     await _keep_elder_assignments(connection, stays.id, goes.id)
+    await _judge_anew(connection, stays.id, goes.id)
     await _hand_over_claim(connection, stays.id, goes.id)
     await _move(connection, stays.id, goes.id, when.at)
     await keep(connection, [stays])
@@ -136,6 +138,12 @@ async def _keep_elder_assignments(connection: AsyncConnection, stays: int, goes:
         if elders.setdefault(row.experiment, row) is not row:
             mine = and_(assignments.c.person_id == row.person_id, assignments.c.experiment == row.experiment)
             await connection.execute(delete(assignments).where(mine))
+
+
+async def _judge_anew(connection: AsyncConnection, stays: int, goes: int) -> None:
+    """Have the router judge the person by all segments, from what both did: it does when it comes to the merge's event."""
+    await connection.execute(delete(memberships).where(memberships.c.person_id == goes))
+    await connection.execute(update(memberships).where(memberships.c.person_id == stays).values(digest="", up_to=0))
 
 
 async def _hand_over_claim(connection: AsyncConnection, stays: int, goes: int) -> None:

@@ -53,6 +53,7 @@ class Profile:
     columns: dict[str, str | None]
     traits: dict[str, Any]
     times: dict[str, str]
+    new: bool = False  # met for the first time
     touched: bool = False
     tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -188,7 +189,7 @@ def nobody(name: str, at: datetime) -> Profile:
 
 def _stranger(row: int, user_id: str, at: datetime, *, erased: bool = False) -> Profile:
     nothing: dict[str, str | None] = {"zone": "", "locale": "", "email": None, "phone": None}
-    return Profile(row, user_id, erased=erased, created_at=at, columns=nothing, traits={}, times={})
+    return Profile(row, user_id, erased=erased, created_at=at, columns=nothing, traits={}, times={}, new=not erased)
 
 
 def _profile(row: Any) -> Profile:

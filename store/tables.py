@@ -29,9 +29,11 @@ class Moment(TypeDecorator[datetime]):
 
 
 Id = BigInteger().with_variant(Integer, "sqlite")
+HAPPENED = "CASE WHEN occurred_at < accepted_at THEN occurred_at ELSE accepted_at END"  # nothing happens after we hear of it
 TO_ROUTE = "status = 'pending' OR reconsider IS NOT NULL"
 LIVE, BACKLOG = 0, 1  # lanes of events: what happens now is served before what was imported
 NEVER_AGAIN = {"sqlite_autoincrement": True}  # a row's number is no other row's, not even when it is gone
+REAL_TIME = "turns_at IS NOT NULL AND clock_offset = 0"
 Document = JSON().with_variant(JSONB, "postgresql")
 
 
@@ -123,6 +125,7 @@ class AcceptedEvent(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("message_id"),
         Index("events_by_person", "person_id", "id"),
+        Index("events_by_moment", "person_id", "name", text(f"({HAPPENED})")),
         Index("events_to_route", "person_id", "id", sqlite_where=text(TO_ROUTE), postgresql_where=text(TO_ROUTE)),
         Index("events_to_route_first", "lane", "id", sqlite_where=text(TO_ROUTE), postgresql_where=text(TO_ROUTE)),
         NEVER_AGAIN,
@@ -160,6 +163,42 @@ class Import(SQLModel, table=True):
     accepted: int = 0
     refused: int = 0
     begun_at: datetime = moment()
+    finished_at: datetime | None = moment(default=None)
+
+
+class Membership(SQLModel, table=True):
+    """Whether a person belongs to a segment, `value` `in` or `out`; under `lifecycle`, which state they are in.
+
+    `turns_at` is when time alone may change it: never later than it does, sometimes earlier. `digest` is that of the
+    definition it was judged by, `up_to` the last event that was taken into account when it last changed, `changes` how often
+    it has.
+    """
+
+    __tablename__ = "memberships"
+    __table_args__ = (
+        Index("memberships_by_value", "segment", "value", "person_id"),
+        Index("memberships_to_turn", "turns_at", sqlite_where=text(REAL_TIME), postgresql_where=text(REAL_TIME)),
+    )
+
+    person_id: int = Field(foreign_key="people.id", primary_key=True, sa_type=Id)
+    segment: str = Field(primary_key=True)
+    value: str
+    since: datetime = moment()  # by the person's clock
+    turns_at: datetime | None = moment(default=None)
+    digest: str
+    up_to: int = Field(default=0, sa_type=Id)
+    changes: int = 0
+    clock_offset: float = 0.0  # of what it was last judged at: a played person's clock is not the real one
+
+
+class Fill(SQLModel, table=True):
+    """How far people have been judged anew by a definition that is new or changed."""
+
+    __tablename__ = "segment_fills"
+
+    segment: str = Field(primary_key=True)
+    digest: str
+    reached: int = Field(default=0, sa_type=Id)  # the row of the last person judged
     finished_at: datetime | None = moment(default=None)
 
 

@@ -26,6 +26,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         "workflows.messages",
         "workflows.clock",
         "workflows.traits",
+        "workflows.lifecycle",
+        "workflows.segments",
+        "workflows.transitions",
     },
     "store": {"store"},
     "settings": {"workflows"},
@@ -38,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 
 # Longer than they may be, since before the rule: these lists only ever shrink.
-LONG_FILES: dict[str, int] = {"workflows/journey.py": 420}
+LONG_FILES: dict[str, int] = {}
 LONG_FUNCTIONS: dict[str, int] = {}
 FILE, FUNCTION = 400, 60
 

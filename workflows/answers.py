@@ -43,6 +43,11 @@ def sent(node: str) -> Answer:
     return Answer("send", node, ((node, ""),))
 
 
+def belongs(node: str) -> Answer:
+    """Whether the person is in a segment."""
+    return Answer("matches", node, ((node, EITHER),))
+
+
 def _constant(leaf: ast.expr | Value) -> Any:
     value = leaf.value if isinstance(leaf, ast.Constant | Value) else None
     return value if isinstance(value, str | int) else None
@@ -67,6 +72,8 @@ def answered(answer: Answer, test: ast.expr) -> tuple[Tails, Tails] | None:
             return [(answer.node, "happened")], [(answer.node, LATE)]
         case "wait_for", ast.Await() | ast.Name() | ast.NamedExpr():
             return [(answer.node, "happened")], [(answer.node, LATE)]
+        case "matches", ast.Await() | ast.Name() | ast.NamedExpr():
+            return [(answer.node, "yes")], [(answer.node, "no")]
         case "send", ast.Compare(left=ast.Attribute(), ops=[ast.Eq()], comparators=[ast.Constant(value=str(status))]):
             return [(answer.node, status)], [(answer.node, f"not {status}")]
         case "send", ast.Compare(left=ast.Attribute(), ops=[ast.NotEq()], comparators=[ast.Constant(value=str(status))]):

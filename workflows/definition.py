@@ -33,12 +33,14 @@ class Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", validate_by_name=True, validate_by_alias=True)
     name: ClassVar[str]
 
-    def __init_subclass__(cls, *, name: str | None = None, **kwargs: Any) -> None:
+    def __init_subclass__(cls, *, name: str | None = None, registered: bool = True, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
 
     @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+    def __pydantic_init_subclass__(cls, *, registered: bool = True, **kwargs: Any) -> None:
+        if not registered:  # what others are made of, and no event itself
+            return
         if cls.name in RESERVED:
             raise TypeError(f"{cls.__module__}.{cls.__name__}: the event name {cls.name!r} is Sojourn's own; give it another")
         known = EVENTS.setdefault(cls.name, cls)

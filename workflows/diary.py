@@ -43,6 +43,8 @@ def _outcome(step: Step) -> str:
     match step.outcome:
         case {"status": status, "reason": reason}:
             return f"{status}: {reason}" if reason else str(status)
+        case bool(belongs):
+            return "yes" if belongs else "no"
         case int(seq):
             return f"event {seq}"
         case str(variant):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import reduce
 from typing import Any, cast
 
-from workflows.answers import Answer, Tails, answered, asked, assigned, sent, waited
+from workflows.answers import Answer, Tails, answered, asked, assigned, belongs, sent, waited
 from workflows.definition import Definition
 from workflows.picture import Edge, Kind, Node
 from workflows.source import Code
@@ -115,6 +115,8 @@ class Pen:
         match verb:
             case "wait_for":
                 answer = waited(node, came(self.wording, call))
+            case "matches":
+                answer = belongs(node)
             case "split":
                 answer = assigned(node, self._variants(call))
             case _:

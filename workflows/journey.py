@@ -1,21 +1,23 @@
 """The words a journey is written in, and what they mean.
 
-Everything here is deterministic. What differs between a live run and a simulated one is behind `Runtime`.
+Everything here is deterministic. What differs between a live run and a simulated one is behind `workflows.runtime.Runtime`.
 """
 
 from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, time, timedelta
-from typing import Any, Protocol, TypeVar, cast, overload
+from typing import Any, TypeVar, cast, overload
 from zoneinfo import ZoneInfo
 
 from workflows.clock import EVERY_DAY, Day, in_words, next_time, share, zone
 from workflows.definition import EVENTS, EXIT, Definition, Event
 from workflows.messages import Message
 from workflows.run import Arrival, Exited, Memory, Open, Order, Receipt, Step, StepMismatch, User
+from workflows.runtime import Runtime, Sending
+from workflows.segments import Segment
 
 A = TypeVar("A", bound=Event)
 B = TypeVar("B", bound=Event)
@@ -25,40 +27,6 @@ T = TypeVar("T")
 ZERO = timedelta(0)
 WAITING = ("wait_for", "sleep", "until")
 LONGEST = timedelta(days=3653)
-
-
-@dataclass(frozen=True)
-class Sending:
-    """A message on its way to the gate: under which step, until when, and with which variant of its experiment."""
-
-    step: str
-    message: Message
-    expires: datetime
-    variant: str = ""
-
-
-class Runtime(Protocol):
-    """What a journey needs from the world it runs in."""
-
-    def now(self) -> datetime:
-        """Return the run's clock, aware."""
-        ...
-
-    async def wait(self, ready: Callable[[], bool], deadline: datetime | None, summary: Callable[[], str]) -> bool:
-        """Return True once `ready()`, or False at the deadline, if there is one. When both come together, it is ready."""
-        ...
-
-    async def deliver(self, sending: Sending) -> Receipt:
-        """Ask the gate, and send if it says so."""
-        ...
-
-    async def assign(self, experiment: str, weights: Mapping[str, int]) -> str:
-        """Return the variant this person has in the experiment, choosing it the first time."""
-        ...
-
-    def stepped(self) -> None:
-        """Take note that a step is over. May leave the function, to continue it elsewhere from its memory."""
-        ...
 
 
 class Journey:
@@ -219,6 +187,15 @@ class Journey:
         self._variants[experiment] = step.outcome
         chosen = variants[step.outcome]
         return cast(T, replace(chosen, experiment=experiment)) if isinstance(chosen, Message) else chosen
+
+    async def matches(self, segment: Segment, *, key: str | None = None) -> bool:
+        """Say whether the person belongs to the segment now."""
+        key = self._key("matches", key or f"matches:{segment.name}")
+        step = self._logged(key)
+        if step is None:
+            deadline = await self._enter(key, ZERO)
+            step = self._over(key, await self._runtime.matches(segment), deadline)
+        return bool(step.outcome)
 
     # What the world tells the run
 

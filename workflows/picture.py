@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["trigger", "send", "wait_for", "sleep", "until", "split", "decision", "loop", "end", "failure", "exit", "goal"]
+Kind = Literal[
+    "trigger", "send", "wait_for", "sleep", "until", "split", "matches", "decision", "loop", "end", "failure", "exit", "goal"
+]
 SHAPES: dict[Kind, tuple[str, str]] = {
     "trigger": ("([", "])"),
     "send": ("[", "]"),
@@ -13,6 +15,7 @@ SHAPES: dict[Kind, tuple[str, str]] = {
     "sleep": ("(", ")"),
     "until": ("(", ")"),
     "split": ("[/", "/]"),
+    "matches": ("{", "}"),
     "decision": ("{", "}"),
     "loop": ("[[", "]]"),
     "end": ("((", "))"),

@@ -8,14 +8,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from workflows.becoming import Becoming
 from workflows.clock import zone
 from workflows.definition import IDENTIFY, Definition, Event, refusal
 from workflows.experiment import variant
-from workflows.journey import Journey, Sending
+from workflows.journey import Journey
 from workflows.listening import listening
 from workflows.messages import CHANNELS, Message
 from workflows.rules import Facts, Policy, decide
 from workflows.run import Arrival, Exited, Memory, Order, Receipt, Step, User
+from workflows.runtime import Sending
+from workflows.segments import Segment
 
 START = datetime(2025, 1, 6, 12, tzinfo=UTC)  # a Monday, at noon
 SOMEONE = User("user-1", zone="UTC", locale="en")
@@ -143,6 +146,9 @@ class _Run:
     async def assign(self, experiment: str, weights: Mapping[str, int]) -> str:
         return self.life.assign(experiment, weights)
 
+    async def matches(self, segment: Segment) -> bool:
+        return self.life.becoming.belongs(segment, self.life.person.user.traits, self.life.clock)
+
     def stepped(self) -> None:
         pass
 
@@ -191,6 +197,9 @@ class _Life:
         self.events: list[tuple[Arrival, Event]] = []
         self.runs: list[_Run] = []
         self.open: list[_Run] = []
+        self.becoming = Becoming(definitions, clock)
+        if person.user.traits:  # somebody has told us of them before
+            self._become()
 
     def gate(self, definition: Definition[Any], sending: Sending) -> Receipt:
         message = sending.message
@@ -222,24 +231,41 @@ class _Life:
         self.seq += 1
         match happening:
             case Event():
+                self.becoming.happened(happening, self.clock)
                 self._event(happening)
+                self._become()
             case Identify():
                 self._identify(happening)
+                self._become()
             case Operate(action, order):
                 self._operate(action, order)
             case OptOut(topic, channel):
                 self.person = replace(self.person, opted_out=self.person.opted_out | {(topic, channel)})
 
     def pass_until(self, end: datetime | None) -> None:
-        """Let every deadline before `end` pass, in order; all of them if `end` is None."""
-        while due := [run for run in self.open if run.waiting and run.waiting.deadline]:
-            run = min(due, key=_deadline)
-            if end is not None and _deadline(run) >= end:
+        """Let every deadline before `end` pass, and all that time makes of the person, in order; without `end`, let all pass.
+
+        What becomes of the person at a deadline comes before it, as any event does.
+        """
+        while True:
+            run = min((run for run in self.open if run.waiting and run.waiting.deadline), key=_deadline, default=None)
+            turn = self.becoming.turns
+            due = min((each for each in (_deadline(run) if run else None, turn) if each is not None), default=None)
+            if due is None or (end is not None and due >= end):
                 return
-            self.clock = max(self.clock, _deadline(run))
+            self.clock = max(self.clock, due)
+            if run is None or due == turn:
+                self._become()
+                continue
             run.resume(False)
             run.wake_if_ready()
             self._bury()
+
+    def _become(self) -> None:
+        """Let what has become of the person happen, as events of their own."""
+        for event in self.becoming.changes(self.person.user.traits, self.clock):
+            self.seq += 1
+            self._event(event)
 
     def _event(self, event: Event) -> None:
         data = event.__dict__

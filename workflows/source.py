@@ -12,7 +12,7 @@ from typing import Any
 
 from workflows.definition import Definition
 
-VERBS = ("send", "wait_for", "sleep", "until", "split")
+VERBS = ("send", "wait_for", "sleep", "until", "split", "matches")
 ASKS = ("seen", "user", "traits", "now", "zone")
 JOURNEY = "workflows.definition.journey"
 

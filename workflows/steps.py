@@ -20,6 +20,8 @@ def step(wording: Wording, verb: str, call: ast.Call) -> str:
             return _until(wording, call.args[0] if call.args else named["moment"], named)
         case "sleep":
             return f"sleep {wording.duration(call.args[0] if call.args else named['duration'])}"
+        case "matches":
+            return f"is in {wording.segment(call.args[0] if call.args else named['segment'])}?"
     return f"split {_experiment(wording, call, named)}"
 
 

@@ -15,11 +15,15 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from workflows.definition import EVENTS, JOURNEYS, Definition, Event
 from workflows.diary import diary
-from workflows.journey import Journey, Sending
+from workflows.journey import Journey
 from workflows.run import Exited, Memory, Order, Receipt
+from workflows.runtime import Sending
+from workflows.segments import Segment
 from workflows.wire import (
     ASSIGN,
     CLOSE,
+    MATCHES,
+    Asked,
     Assignation,
     Closing,
     Continued,
@@ -191,6 +195,15 @@ class JourneyWorkflow:
             start_to_close_timeout=STORE_TIMEOUT,
         )
         return variant
+
+    async def matches(self, segment: Segment) -> bool:
+        belongs: bool = await workflow.execute_local_activity(
+            MATCHES,
+            Asked(self.enrolment.run_id, segment.name, self.now()),
+            result_type=bool,
+            start_to_close_timeout=STORE_TIMEOUT,
+        )
+        return belongs
 
     def stepped(self) -> None:
         every = self.enrolment.continue_after

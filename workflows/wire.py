@@ -11,6 +11,7 @@ from workflows.run import Arrival, Memory, Order, User
 
 CLOSE = "close_run"
 ASSIGN = "assign_variant"
+MATCHES = "match_segment"
 
 
 def send_activity(channel: str) -> str:
@@ -81,6 +82,15 @@ class Assignation:
     run_id: str
     experiment: str
     weights: Mapping[str, int]
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Whether the run's person belongs to a segment, at a moment on the run's clock."""
+
+    run_id: str
+    segment: str
     at: datetime
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from workflows.clock import EVERY_DAY, WEEKDAYS, WEEKEND, Day, in_words
 from workflows.definition import Event
 from workflows.messages import CHANNELS, Message
+from workflows.segments import Segment
 from workflows.source import Code, resolve
 
 ARITHMETIC: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -23,7 +24,7 @@ ARITHMETIC: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv,
 }
-OUTCOMES = {"send": "receipt", "wait_for": "event", "split": "variant", "sleep": "", "until": ""}
+OUTCOMES = {"send": "receipt", "wait_for": "event", "split": "variant", "sleep": "", "until": "", "matches": "membership"}
 KINDS = {f"workflows.messages.{kind.__name__}": kind for kind in CHANNELS.values()}
 Binding = tuple[str, ast.expr, bool, int | None]  # what is bound, to what, to each element of it, and to which place in that
 
@@ -116,6 +117,11 @@ class Wording:
         """Return the wire name of an event's class, or its source if it cannot be known."""
         event = resolve(node, self.names)
         return event.name if isinstance(event, type) and issubclass(event, Event) else ast.unparse(node)
+
+    def segment(self, node: ast.AST) -> str:
+        """Return the name of a segment, or its source if it cannot be known."""
+        segment = resolve(node, self.names)
+        return segment.name if isinstance(segment, Segment) else ast.unparse(node)
 
     # Messages
 

@@ -30,6 +30,8 @@ FOR_ADMINISTRATORS = [
     ("POST", "/v1/runs/r_1/exit"),
     ("GET", "/v1/runs/r_1"),
     ("GET", "/v1/journeys"),
+    ("GET", "/v1/segments"),
+    ("GET", "/v1/segments/regulars"),
     ("GET", "/v1/users/ada"),
     ("GET", "/v1/users/ada/runs"),
     ("GET", "/v1/users/ada/messages"),

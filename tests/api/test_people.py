@@ -51,6 +51,8 @@ async def test_a_profile_says_all_that_is_known(admin: httpx.AsyncClient, ada: P
         "email": "ada@example.org",
         "phone": "+4915112345678",
         "traits": {"plan": "pro"},
+        "state": None,
+        "segments": [],
         "consents": [],
     }
 

@@ -259,8 +259,14 @@ async def test_an_identify_names_what_it_changed_and_one_that_changed_nothing_go
 
 
 async def test_a_changed_address_is_nothing_a_run_has_to_know(store: Store) -> None:
+    await identify(store, traits={"email": "ada@example.com"})
     await identify(store, traits={"email": "ada@example.org", "phone": "+4915112345678"})
     assert ((await event(store)).status, (await event(store)).changed) == ("routed", [])
+
+
+async def test_the_first_that_is_heard_of_somebody_is_routed_so_that_their_segments_begin(store: Store) -> None:
+    await identify(store, traits={"email": "ada@example.org"})
+    assert ((await event(store)).status, (await event(store)).changed) == ("pending", [])
 
 
 async def test_an_unknown_event_that_moved_its_person_is_routed_so_that_runs_learn_of_it(store: Store) -> None:

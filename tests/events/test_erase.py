@@ -28,6 +28,7 @@ from store.tables import (
     Erasure,
     InboxCard,
     MailboxItem,
+    Membership,
     Operation,
     Person,
     Run,
@@ -74,6 +75,7 @@ def _belongings_of(person_id: int, run: Run) -> list[SQLModel]:
         InboxCard(**common, title="Hello", body=SECRETS[3]),
         MailboxItem(**common, **message, recipient=SECRETS[1]),
         Assignment(person_id=person_id, experiment="e", variant="v", at=NOON),
+        Membership(person_id=person_id, segment="s", value="in", since=NOON, digest="d"),
     ]
 
 
@@ -109,7 +111,10 @@ async def test_others_keep_all_they_have(store: Store) -> None:
     async with store.read() as session:
         connection = await session.connection()
         for table, theirs in belongings(other.id or 0):
-            assert (await connection.execute(select(table).where(theirs))).first() is not None or table.name in ("devices", "merges"), table
+            assert (await connection.execute(select(table).where(theirs))).first() is not None or table.name in (
+                "devices",
+                "merges",
+            ), table
 
 
 async def test_every_table_belongs_to_people_or_says_that_it_does_not() -> None:

@@ -51,7 +51,8 @@ async def person(store: Store, name: str) -> Person:
 
 async def rows(store: Store, table: type[Any], name: str) -> Sequence[Any]:
     async with store.read() as session:
-        return (await session.exec(select(table).where(table.person_id == (await person(store, name)).id))).all()
+        theirs = select(table).where(table.person_id == (await person(store, name)).id)
+        return (await session.exec(theirs.order_by(*table.__table__.primary_key.columns))).all()
 
 
 async def put(store: Store, *added: SQLModel) -> None:

@@ -100,7 +100,7 @@ async def virtual(
     person = Someone(User(user or uuid4().hex, zone, locale, dict(traits or {})), reachable)
     runs = live(
         journeys,
-        [(at + since, happening) for since, happening in happenings],
+        [(at, Identify()), *((at + since, happening) for since, happening in happenings)],  # met as `real` introduces them
         person,
         variants=variants,
         receipts={BROKEN: Receipt("failed", "template")},

@@ -12,9 +12,11 @@ from tests.language.both import Play, Story, told
 from tests.language.words import NOW, Entered, Replied, Tapped, days, hours, moment, say
 from tests.stage import Stage, at_work, eventually, only
 from workflows.definition import ALWAYS, journey
-from workflows.journey import Journey, Sending
+from workflows.journey import Journey
 from workflows.messages import Push
 from workflows.run import Memory, Open, Receipt, StepMismatch, User
+from workflows.runtime import Sending
+from workflows.segments import Segment
 from workflows.simulate import START, Identify
 
 # Rule 12: every verb call has a stable key.
@@ -157,6 +159,9 @@ class Nowhere:
         raise NotImplementedError
 
     async def assign(self, experiment: str, weights: Mapping[str, int]) -> str:
+        raise NotImplementedError
+
+    async def matches(self, segment: Segment) -> bool:
         raise NotImplementedError
 
     def stepped(self) -> None:

@@ -1,0 +1,296 @@
+"""Memberships kept as events come and time passes are those that a look at everything would find, whatever the order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+from sqlmodel import col, select
+from temporalio.client import Client
+
+from events.accept import accept
+from events.calls import Clock, understand
+from events.history import with_data, without_data
+from events.route import Router
+from events.sweep import fill_in, next_turn, sweep, sweep_due, who_is_due
+from settings import Settings
+from store.session import Store
+from store.tables import AcceptedEvent, Membership, Person
+from tests.events.brute_force import brute_force
+from tests.events.crowd import DAY, LIVING, Bought, Complained, Visited, Waved, buyers, crowd, quiet
+from workflows.definition import Event
+from workflows.segments import Segment, performed
+
+START = datetime(2026, 3, 2, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def segments() -> Iterator[None]:
+    with crowd():
+        yield
+
+
+@pytest.fixture
+def router(store: Store) -> Router:
+    """Routes for nobody's journey, and so without Temporal."""
+    return Router(store, cast(Client, None), Settings(_env_file=None), "router")
+
+
+async def track(store: Store, user: str, event: Event, at: datetime, **more: Any) -> None:
+    body = {"userId": user, "event": event.name, "properties": event.model_dump(mode="json"), **more}
+    await accept(store, [understand(body, "track", Clock(at))], Clock(at))
+
+
+async def identify(store: Store, user: str, traits: dict[str, Any], at: datetime) -> None:
+    await accept(store, [understand({"userId": user, "traits": traits}, "identify", Clock(at))], Clock(at))
+
+
+async def route(router: Router) -> None:
+    while await router.round():
+        pass
+
+
+async def sweep_all(store: Store, now: datetime) -> None:
+    while await sweep_due(store, now):
+        pass
+
+
+async def kept(store: Store, world: str) -> dict[tuple[int, str], str]:
+    async with store.read() as session:
+        rows = (await session.exec(select(Membership).join(Person).where(col(Person.user_id).startswith(world)))).all()
+    return {(row.person_id, row.segment): row.value for row in rows}
+
+
+async def values(store: Store, user: str) -> dict[str, str]:
+    async with store.read() as session:
+        rows = (await session.exec(select(Membership).join(Person).where(Person.user_id == user))).all()
+    return {row.segment: row.value for row in rows}
+
+
+async def told(store: Store, user: str) -> list[tuple[str, datetime]]:
+    """Return which transitions were told of a person, and when each came."""
+    async with store.read() as session:
+        mine = select(AcceptedEvent).join(Person).where(Person.user_id == user).order_by(col(AcceptedEvent.id))
+        found = (await session.exec(mine.where(col(AcceptedEvent.message_id).like("segment/%")))).all()
+    return [(each.name, each.occurred_at) for each in found]
+
+
+# Whatever the order
+
+action = some.tuples(
+    some.sampled_from(["bought", "bought big", "visited", "complained", "waved", "plan", "again", "route", "sweep"]),
+    some.integers(0, 4),  # who
+    some.integers(0, 60),  # hours that pass before it
+    some.integers(0, 500),  # hours that it comes late
+)
+EVENTS: dict[str, Event] = {
+    "bought": Bought(),
+    "bought big": Bought(size=2),
+    "visited": Visited(),
+    "complained": Complained(),
+    "waved": Waved(),
+}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(actions=some.lists(action, min_size=3, max_size=40), on_time=some.sampled_from([0, 1, 2]))
+async def test_late_out_of_order_and_double_events_and_time_leave_everybody_where_brute_force_finds_them(
+    store: Store, router: Router, actions: Sequence[tuple[str, int, int, int]], on_time: int
+) -> None:
+    world = uuid4().hex
+    now, sent = START, list[tuple[str, Event, datetime, str]]()
+    for what, who, passes, late in actions:
+        now += passes * HOUR
+        user = f"{world}-{who}"
+        if what in EVENTS:
+            at = now - (late * HOUR if late % 3 >= on_time else timedelta(0))
+            sent.append((user, EVENTS[what], at, uuid4().hex))
+            await track(store, user, EVENTS[what], now, timestamp=at.isoformat(), messageId=sent[-1][3])
+        elif what == "plan":
+            await identify(store, user, {"plan": "pro" if late % 2 else "free"}, now)
+        elif what == "again" and sent:
+            again, event, at, message_id = sent[late % len(sent)]
+            await track(store, again, event, now, timestamp=at.isoformat(), messageId=message_id)
+        elif what == "route":
+            await route(router)
+        elif what == "sweep":
+            await sweep_all(store, now)
+    for later in (timedelta(0), 2 * DAY, 7 * DAY, 40 * DAY):
+        await route(router)
+        await sweep_all(store, now + later)
+        assert await kept(store, world) == await brute_force(store, now + later, world)
+
+
+# One thing at a time
+
+
+async def test_a_window_becomes_false_by_time_alone_to_the_microsecond(store: Store, router: Router) -> None:
+    for day in range(3):
+        await track(store, "ada", Bought(), START + day * DAY)
+    await route(router)
+    ends = START + 10 * DAY
+    await sweep_all(store, ends - datetime.resolution)
+    assert (await values(store, "ada"))["buyers"] == "in"
+    await sweep_all(store, ends)
+    assert (await values(store, "ada"))["buyers"] == "out"
+    changes = [each for each in await told(store, "ada") if "buy" in each[0]]
+    assert changes == [("crowd became buyer", START + 2 * DAY), ("crowd stopped buying", ends)]
+
+
+async def test_a_worker_that_was_away_tells_each_change_once_and_with_its_own_moment(store: Store, router: Router) -> None:
+    await track(store, "ada", Visited(), START)
+    await track(store, "ada", Visited(), START + 40 * DAY)
+    await route(router)
+    await route(router)
+    await sweep_all(store, START + 60 * DAY)
+    await sweep_all(store, START + 60 * DAY)
+    assert await told(store, "ada") == [
+        ("crowd went quiet", START + 5 * DAY),
+        ("crowd went dormant", START + 12 * DAY),
+        ("crowd went quiet", START + 45 * DAY),
+        ("crowd went dormant", START + 52 * DAY),
+    ]
+
+
+async def test_an_event_that_no_segment_mentions_evaluates_nothing(
+    store: Store, router: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated: list[str] = []
+    holds = Segment.holds
+
+    def counted(self: Segment, *given: Any) -> bool:
+        evaluated.append(self.name)
+        return holds(self, *given)
+
+    monkeypatch.setattr(Segment, "holds", counted)
+    await track(store, "ada", Waved(), START)
+    await route(router)
+    assert sorted(evaluated) == ["big_or_gone", "buyers", "fading", "pros", "quiet"]  # once, for somebody new
+    evaluated.clear()
+    await track(store, "ada", Waved(), START + HOUR)
+    await identify(store, "ada", {"colour": "red"}, START + HOUR)
+    await route(router)
+    assert evaluated == []
+    await track(store, "ada", Complained(), START + HOUR)
+    await identify(store, "ada", {"plan": "pro"}, START + HOUR)
+    await route(router)
+    assert evaluated == ["fading", "pros"]
+
+
+async def test_a_person_who_does_nothing_new_is_written_once_a_window_and_not_at_each_event(store: Store, router: Router) -> None:
+    async def turns() -> datetime | None:
+        return await next_turn(store, "ada")
+
+    await track(store, "ada", Visited(), START)
+    await route(router)
+    first = await turns()
+    await track(store, "ada", Visited(), START + HOUR)
+    await route(router)
+    assert await turns() == first  # it will be looked at then, and found to be where it was
+
+
+async def test_done_again_after_a_router_died_nothing_is_told_twice(store: Store, router: Router) -> None:
+    for day in (0, 1, 2, 14):
+        await track(store, "ada", Bought(), START + day * DAY)
+    await route(router)
+    before = await told(store, "ada")
+    async with store.write() as session:  # as if the router had died before it could say that they have acted
+        for event in (await session.exec(select(AcceptedEvent))).all():
+            event.status = "pending"
+    await route(router)
+    assert await told(store, "ada") == before != []
+
+
+async def test_apps_cannot_send_a_transition(store: Store) -> None:
+    call = understand({"userId": "ada", "event": "crowd became buyer"}, "track", Clock(START))
+    assert (call.status, call.error) == (
+        "invalid",
+        "crowd became buyer: Sojourn itself says what becomes of a person; apps cannot send this event",
+    )
+
+
+# New and changed definitions
+
+
+async def test_a_new_definition_is_filled_in_for_everybody_and_tells_nobody(store: Store, router: Router) -> None:
+    with crowd(quiet):
+        for user in ("ada", "bo"):
+            for day in range(3):
+                await track(store, user, Bought(), START + day * DAY)
+        await route(router)
+    with crowd(quiet, buyers):
+        assert await fill_in(store) == 2
+        assert await fill_in(store) == 0
+        assert (await values(store, "ada")).keys() == {"lifecycle", "quiet", "buyers"}
+        assert [name for name, _ in await told(store, "ada") if "buy" in name] == []
+
+
+async def test_who_acts_before_the_fill_comes_to_them_enters_only_by_what_they_did(store: Store, router: Router) -> None:
+    with crowd(quiet):
+        for user, times in (("ada", 3), ("bo", 2)):
+            for hour in range(times):
+                await track(store, user, Bought(), START + hour * HOUR)
+        await route(router)
+    with crowd(quiet, buyers):
+        for user in ("ada", "bo"):
+            await track(store, user, Bought(), START + DAY)
+        await route(router)
+        assert (await values(store, "ada"))["buyers"] == (await values(store, "bo"))["buyers"] == "in"
+        entered = {user: [name for name, _ in await told(store, user) if "buyer" in name] for user in ("ada", "bo")}
+        assert entered == {"ada": [], "bo": ["crowd became buyer"]}
+
+
+async def test_a_changed_definition_is_filled_in_again(store: Store, router: Router) -> None:
+    await track(store, "ada", Bought(), START)
+    await route(router)
+    await fill_in(store)
+    looser = Segment("looser", performed(Bought))
+    with crowd(looser):
+        object.__setattr__(looser, "name", "buyers")
+        with crowd(looser):
+            assert await fill_in(store) == 1
+            assert (await values(store, "ada"))["buyers"] == "in"
+
+
+# What it costs
+
+
+async def test_histories_and_who_is_due_are_found_by_their_indexes(store: Store) -> None:
+    if not store.is_sqlite:
+        pytest.skip("how PostgreSQL goes about it depends on how much there is")
+    asked = (
+        (without_data, {"person": 1, "before": 9, "names": ["a"], "after": START}, "INDEX events_by_moment"),
+        (with_data, {"person": 1, "before": 9, "names": ["a", "b"], "after": START}, "INDEX events_by_moment"),
+        (who_is_due, {"now": START}, "INDEX memberships_to_turn"),
+    )
+    async with store.engine.connect() as connection:
+        for query, params, index in asked:
+            compiled = query.params(**params).compile(store.engine.sync_engine, compile_kwargs={"literal_binds": True})
+            plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}")).all()
+            assert [index in row[-1] for row in plan] == [True], plan
+
+
+# A played person
+
+
+async def test_a_played_person_lives_by_their_own_clock(store: Store, router: Router) -> None:
+    async def play(event: Event, at: datetime) -> None:
+        clock = Clock(at, (at - datetime.now(UTC)).total_seconds())
+        body = {"userId": "ada", "event": event.name, "properties": {}}
+        await accept(store, [understand(body, "track", clock)], clock)
+        await route(router)
+
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    await play(Visited(), long_ago)
+    await sweep_all(store, datetime.now(UTC))
+    assert (await values(store, "ada"))["lifecycle"] == "new"
+    assert await next_turn(store, "ada") == long_ago + LIVING.new_for
+    await sweep(store, "ada", long_ago + 12 * DAY)
+    assert (await values(store, "ada"))["lifecycle"] == "dormant"
+    assert ("crowd went dormant", long_ago + 12 * DAY) in await told(store, "ada")

@@ -1,0 +1,197 @@
+"""What segments mean, and what a declaration that cannot be meant is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from workflows import lifecycle
+from workflows.definition import EVENTS, Event
+from workflows.lifecycle import ACTIVE, AT_RISK, DORMANT, NEW, RESURRECTED, Lifecycle
+from workflows.segments import SEGMENTS, Expression, Facts, Segment, hasnt, performed, state, state_of, state_turns, trait
+from workflows.transitions import Became, Entered
+
+DAY = timedelta(days=1)
+TICK = datetime.resolution
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+class Baked(Event, name="segments baked"):
+    loaves: int = 1
+
+
+@pytest.fixture(autouse=True)
+def registry() -> Iterator[None]:
+    """Leave no segment, lifecycle or transition behind."""
+    segments, declared, events = dict(SEGMENTS), list(lifecycle.DECLARED), dict(EVENTS)
+    lifecycle.DECLARED.clear()
+    EVENTS[Baked.name] = Baked
+    yield
+    SEGMENTS.clear()
+    SEGMENTS.update(segments)
+    EVENTS.clear()
+    EVENTS.update(events)
+    lifecycle.DECLARED[:] = declared
+
+
+def baked(*ago: timedelta, loaves: object = 1, **traits: object) -> Facts:
+    moments = sorted(NOW - each for each in ago)
+    return Facts(NOW - 100 * DAY, {Baked.name: [(each, {"loaves": loaves}) for each in moments]}, traits)
+
+
+def test_a_window_is_open_where_it_begins_and_closed_now() -> None:
+    recent = performed(Baked, within=DAY)
+    assert recent.holds(baked(timedelta(0)), NOW)
+    assert recent.holds(baked(DAY - TICK), NOW)
+    assert not recent.holds(baked(DAY), NOW)
+
+
+def test_what_lies_ahead_does_not_count_yet_and_says_when_it_will() -> None:
+    assert not performed(Baked).holds(baked(-DAY), NOW)
+    assert performed(Baked).turns(baked(-DAY), NOW) == NOW + DAY
+
+
+def test_time_alone_takes_the_last_that_is_needed_out_of_the_window() -> None:
+    twice = performed(Baked, at_least=2, within=10 * DAY)
+    facts = baked(8 * DAY, 5 * DAY, DAY)
+    assert twice.turns(facts, NOW) == NOW + 5 * DAY
+    assert twice.holds(facts, NOW + 5 * DAY - TICK)
+    assert not twice.holds(facts, NOW + 5 * DAY)
+    assert twice.turns(facts, NOW + 5 * DAY) is None
+
+
+def test_without_a_window_time_alone_changes_nothing() -> None:
+    assert performed(Baked, at_least=3).turns(baked(DAY), NOW) is None
+    assert (trait("plan") == "pro").turns(baked(plan="pro"), NOW) is None
+
+
+def test_who_has_not_done_it_is_who_has_done_it_not_once() -> None:
+    assert hasnt(Baked, within=DAY).holds(baked(2 * DAY), NOW)
+    assert not hasnt(Baked).holds(baked(2 * DAY), NOW)
+    assert hasnt(Baked, within=3 * DAY).turns(baked(2 * DAY), NOW) == NOW + DAY
+
+
+def test_where_compares_the_typed_field_however_it_was_spelled() -> None:
+    two = performed(Baked, where={"loaves": 2})
+    assert two.holds(baked(DAY, loaves="2"), NOW)
+    assert not two.holds(baked(DAY, loaves="3"), NOW)
+
+
+@pytest.mark.parametrize(
+    ("asked", "plan", "holds"),
+    [
+        (trait("plan") == "pro", "pro", True),
+        (trait("plan") == "pro", None, False),
+        (trait("plan") != "pro", None, True),
+        (trait("plan") == 1, True, False),
+        (trait("plan") == 1, 1.0, True),
+        (trait("plan") >= 2, 2, True),
+        (trait("plan") > 2, "many", False),
+        (trait("plan") < 2, None, False),
+        (trait("plan").is_in(["a", "b"]), "b", True),
+        (trait("plan").is_set(), None, False),
+        (trait("plan").is_set(), "", True),
+    ],
+)
+def test_a_trait_that_is_missing_or_of_another_type_equals_nothing_and_is_in_no_order(
+    asked: Expression, plan: object, holds: bool
+) -> None:
+    assert asked.holds(baked(plan=plan), NOW) is holds
+
+
+def test_conditions_combine() -> None:
+    pro, baker = trait("plan") == "pro", performed(Baked)
+    for facts, both, either, neither in (
+        (baked(DAY, plan="pro"), True, True, False),
+        (baked(DAY), False, True, False),
+        (baked(), False, False, True),
+    ):
+        answers = [each.holds(facts, NOW) for each in (pro & baker, pro | baker, ~(pro | baker))]
+        assert answers == [both, either, neither]
+
+
+def test_and_or_and_not_say_what_to_write_instead() -> None:
+    with pytest.raises(TypeError, match="combine with &"):
+        performed(Baked) and (trait("plan") == "pro")
+    with pytest.raises(TypeError, match="compare it"):
+        performed(Baked) & (not trait("plan"))  # type: ignore[operator]
+
+
+def test_what_cannot_be_meant_is_refused() -> None:
+    with pytest.raises(TypeError, match="a duration is a timedelta"):
+        performed(Baked, within=3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="longer than nothing"):
+        hasnt(Baked, within=timedelta(0))
+    with pytest.raises(TypeError, match="at least 1"):
+        performed(Baked, at_least=0)
+    with pytest.raises(TypeError, match="has no field 'buns'"):
+        performed(Baked, where={"buns": 1})
+    with pytest.raises(TypeError, match="there is new, active"):
+        state("lazy")
+
+
+def test_a_name_is_taken_once_and_both_places_are_named() -> None:
+    Segment("bakers", performed(Baked))
+    with pytest.raises(TypeError, match=r"test_segments.py:\d+: a segment 'bakers' is declared already, at .*test_segments.py:\d+"):
+        Segment("bakers", hasnt(Baked))
+    with pytest.raises(TypeError, match="snake_case"):
+        Segment("lifecycle", hasnt(Baked))
+
+
+def test_a_transition_names_its_segment_or_state_and_makes_up_no_segment() -> None:
+    bakers = Segment("bakers", performed(Baked))
+
+    class BecameBaker(Entered, of=bakers, name="segments became baker"):
+        pass
+
+    with pytest.raises(TypeError, match="no segment is made of its like's transitions"):
+        performed(BecameBaker)
+    with pytest.raises(TypeError, match="a transition names its segment"):
+        type("Nameless", (Entered,), {})
+    with pytest.raises(TypeError, match="there is new, active"):
+        type("Stateless", (Became,), {})
+
+
+def test_another_meaning_is_another_digest_and_the_same_is_the_same() -> None:
+    one, same, other = (Segment(name, performed(Baked, n, within=DAY)) for name, n in (("a", 1), ("b", 1), ("c", 2)))
+    assert one.digest == same.digest != other.digest
+
+
+LIVING = Lifecycle(3 * DAY, 5 * DAY, 12 * DAY, 4 * DAY, (Baked.name,))
+
+
+def lived(*days: float) -> Facts:
+    met = NOW - 50 * DAY
+    return Facts(met, {Baked.name: [(met + day * DAY, {}) for day in days]})
+
+
+@pytest.mark.parametrize(
+    ("days", "at", "expected", "turns"),
+    [
+        ((), 0, NEW, 3),
+        ((), 3, ACTIVE, 5),
+        ((), 5, AT_RISK, 12),
+        ((), 12, DORMANT, None),
+        ((2,), 6, ACTIVE, 7),
+        ((2,), 14, DORMANT, None),
+        ((2, 14), 14, RESURRECTED, 18),
+        ((2, 14), 18, ACTIVE, 19),
+        ((2, 13.9), 14, ACTIVE, 18.9),
+        ((2, 14), 19, AT_RISK, 26),
+    ],
+)
+def test_the_states_follow_from_when_somebody_acted(days: tuple[float, ...], at: float, expected: str, turns: float | None) -> None:
+    lifecycle.DECLARED[:] = [(LIVING, "here")]
+    met = NOW - 50 * DAY
+    assert state_of(lived(*days), met + at * DAY) == expected
+    assert state_turns(lived(*days), met + at * DAY) == (None if turns is None else met + turns * DAY)
+
+
+def test_the_lifecycle_is_declared_once_with_thresholds_that_grow() -> None:
+    with pytest.raises(TypeError, match="must grow in that order"):
+        lifecycle.lifecycle(at_risk_after=30 * DAY, dormant_after=20 * DAY)
+    lifecycle.lifecycle(counts=[Baked])
+    with pytest.raises(TypeError, match=r"is declared already, at .*test_segments.py:\d+"):
+        lifecycle.lifecycle()
