@@ -114,7 +114,7 @@ async def identify(request: Request, settings: InSettings, gathering: InGatherin
     ),
 )
 async def page(request: Request, settings: InSettings, gathering: InGathering) -> JSONResponse:
-    """Keep it; where a journey knows the event `Page Viewed`, it is that, its `name` among the properties."""
+    """Keep it; where a journey knows the event `Page Viewed`, it is that, its `name` the property `view`."""
     return await _one(request, settings, gathering, "page")
 
 
@@ -128,7 +128,7 @@ async def page(request: Request, settings: InSettings, gathering: InGathering) -
     ),
 )
 async def screen(request: Request, settings: InSettings, gathering: InGathering) -> JSONResponse:
-    """Keep it; where a journey knows the event `Screen Viewed`, it is that, its `name` among the properties."""
+    """Keep it; where a journey knows the event `Screen Viewed`, it is that, its `name` the property `view`."""
     return await _one(request, settings, gathering, "screen")
 
 

@@ -182,10 +182,13 @@ def _content(body: Mapping[str, Any], kind: str) -> Content:
 
 
 def _as_track(body: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    """Return a page or screen call as the track call that it is to a team that declares the event."""
+    """Return a page or screen call as the track call that it is to a team that declares the event.
+
+    What was seen is the property `name`, as with Segment, and `view`: an Event's own `name` is that on the wire.
+    """
     properties = body.get("properties") or {}
     if isinstance(properties, dict) and "name" in body:
-        properties = {"name": body["name"], **properties}
+        properties = {"name": body["name"], "view": body["name"], **properties}
     return {**body, "event": VIEWS[kind], "properties": properties}
 
 

@@ -61,7 +61,7 @@ class Gathering:
             finally:
                 for each in group:  # only if this task itself is cancelled
                     each.stored.cancel()
-        self._storing.discard(asyncio.current_task())  # type: ignore[arg-type]  # at once: the next call begins another
+        self._storing.discard(asyncio.current_task())  # at once: the next call begins another
 
     def _next(self) -> list[Waiting]:
         """Take what can be stored together: calls of now, or one of a played stream, whose clock is its own."""

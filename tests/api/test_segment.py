@@ -24,7 +24,7 @@ def views() -> Iterator[None]:
     """A team that declares what pages are to it."""
 
     class PageViewed(Event, name="Page Viewed"):
-        name: str
+        view: str
         url: str = ""
 
     yield
@@ -44,10 +44,10 @@ async def test_a_view_is_the_event_that_a_team_declares(writer: httpx.AsyncClien
     await writer.post(path, json={"batch": [call]} if path == "/v1/batch" else call)
     (event,) = await events(house)
     assert (event.kind, event.name, event.status) == ("track", "Page Viewed", "pending")
-    assert event.data == {"name": "Home", "url": "/"}
+    assert event.data == {"name": "Home", "view": "Home", "url": "/"}
 
 
-@pytest.mark.parametrize("properties", [{}, {"name": 7}, "none"])
+@pytest.mark.parametrize("properties", [{}, {"view": 7}, "none"])
 async def test_a_view_that_does_not_fit_the_event_is_invalid(
     writer: httpx.AsyncClient, house: Store, views: None, properties: Any
 ) -> None:
