@@ -9,9 +9,11 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from temporalio.client import Client
 
-from api import audit, collect, health, journeys, mailbox, orders, people, privacy, runs, segments
+from api import audit, collect, events, health, journeys, mailbox, orders, people, privacy, runs, segments
 from api.errors import handle_errors
+from api.shed import Load
 from connecting import connect
+from events.gather import Gathering
 from loading import load
 from settings import Settings
 from store.session import Store
@@ -44,9 +46,11 @@ def create_app(settings: Settings, store: Store | None = None, temporal: Client 
         strict_content_type=False,
         redirect_slashes=False,
     )
-    app.state.settings, app.state.store, app.state.temporal = settings, store, temporal
+    app.state.settings, app.state.temporal, app.state.load = settings, temporal, Load()
+    if store is not None:
+        _stand_on(app, store)
     handle_errors(app)
-    for part in (collect, runs, orders, journeys, segments, privacy, people, audit, health, mailbox):
+    for part in (collect, events, runs, orders, journeys, segments, privacy, people, audit, health, mailbox):
         app.include_router(part.router)
     return app
 
@@ -56,9 +60,15 @@ async def _up(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     load(settings.journeys)
     erasure_key = settings.erasure_key.get_secret_value()
-    opened = Store(settings.database_url, erasure_key=erasure_key) if app.state.store is None else None
-    app.state.store = app.state.store or opened
+    opened = None if hasattr(app.state, "store") else Store(settings.database_url, erasure_key=erasure_key)
+    if opened is not None:
+        _stand_on(app, opened)
     app.state.temporal = app.state.temporal or await connect(settings, lazy=True)
     yield
+    await app.state.gathering.close()
     if opened is not None:
         await opened.close()
+
+
+def _stand_on(app: FastAPI, store: Store) -> None:
+    app.state.store, app.state.gathering = store, Gathering(store)

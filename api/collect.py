@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from pydantic_core import to_json
@@ -13,16 +13,26 @@ from pydantic_core import to_json
 from api.access import ANY_KEY, InSettings, InStore, may_send
 from api.body import CALL_BYTES, BoundedRoute, refuse_larger
 from api.errors import Problem, problems
+from api.shed import admitted
 from events.accept import accept
-from events.calls import Unidentified, moment, understand, understand_all
+from events.calls import Call, Unidentified, faults, moment, understand, understand_each
+from events.gather import Gathering
 from settings import Settings
-from store.session import Store
 
 log = logging.getLogger(__name__)
 
 BATCH_CALLS = 2500  # Segment's limit
+STRICT_HEADER = "X-Strict-Mode"
 
-router = APIRouter(route_class=BoundedRoute, tags=["Events"], dependencies=ANY_KEY)
+router = APIRouter(route_class=BoundedRoute, tags=["Events"], dependencies=[*ANY_KEY, Depends(admitted)])
+
+
+def gathering_of(request: Request) -> Gathering:
+    gathering: Gathering = request.app.state.gathering
+    return gathering
+
+
+InGathering = Annotated[Gathering, Depends(gathering_of)]
 
 
 class Accepted(BaseModel):
@@ -32,7 +42,12 @@ class Accepted(BaseModel):
 
 
 WRONG = problems(
-    {400: "The body is not JSON, or too large.", 401: "The key is missing or wrong.", 403: "The clock may not be set."}
+    {
+        400: "The body is not JSON, or too large; with X-Strict-Mode, its content is wrong.",
+        401: "The key is missing or wrong.",
+        403: "The clock may not be set.",
+        429: "Too much waits already; nothing of this is stored. Retry-After says when to come again.",
+    }
 )
 IDENTITY = {
     "userId": {"type": "string", "description": "Who it is about; or anonymousId."},
@@ -70,9 +85,9 @@ def documented(properties: dict[str, Any], example: dict[str, Any], required: li
     responses=WRONG,
     openapi_extra=documented({**IDENTITY, "event": {"type": "string"}, "properties": {"type": "object"}}, TRACK, ["event"]),
 )
-async def track(request: Request, settings: InSettings, store: InStore) -> JSONResponse:
+async def track(request: Request, settings: InSettings, gathering: InGathering) -> JSONResponse:
     """Store an event; it is durable when this answers. An unknown or malformed one is kept, and acts on nothing."""
-    return await _one(request, settings, store, "track")
+    return await _one(request, settings, gathering, "track")
 
 
 @router.post(
@@ -82,11 +97,72 @@ async def track(request: Request, settings: InSettings, store: InStore) -> JSONR
     responses=WRONG,
     openapi_extra=documented({**IDENTITY, "traits": {"type": "object"}}, IDENTIFY, []),
 )
-async def identify(request: Request, settings: InSettings, store: InStore) -> JSONResponse:
+async def identify(request: Request, settings: InSettings, gathering: InGathering) -> JSONResponse:
     """Store traits, time zone, language, addresses and devices, each as of the call's timestamp."""
-    return await _one(request, settings, store, "identify")
+    return await _one(request, settings, gathering, "identify")
 
 
+@router.post(
+    "/v1/page",
+    summary="Say which page a person saw",
+    response_model=Accepted,
+    responses=WRONG,
+    openapi_extra=documented(
+        {**IDENTITY, "name": {"type": "string"}, "properties": {"type": "object"}},
+        {"userId": "user-42", "name": "Pricing", "properties": {"url": "https://example.org/pricing"}},
+        [],
+    ),
+)
+async def page(request: Request, settings: InSettings, gathering: InGathering) -> JSONResponse:
+    """Keep it; where a journey knows the event `Page Viewed`, it is that, its `name` the property `view`."""
+    return await _one(request, settings, gathering, "page")
+
+
+@router.post(
+    "/v1/screen",
+    summary="Say which screen a person saw",
+    response_model=Accepted,
+    responses=WRONG,
+    openapi_extra=documented(
+        {**IDENTITY, "name": {"type": "string"}, "properties": {"type": "object"}}, {"userId": "user-42", "name": "Settings"}, []
+    ),
+)
+async def screen(request: Request, settings: InSettings, gathering: InGathering) -> JSONResponse:
+    """Keep it; where a journey knows the event `Screen Viewed`, it is that, its `name` the property `view`."""
+    return await _one(request, settings, gathering, "screen")
+
+
+@router.post(
+    "/v1/group",
+    summary="Say which group a person is in",
+    response_model=Accepted,
+    responses=WRONG,
+    openapi_extra=documented(
+        {**IDENTITY, "groupId": {"type": "string"}, "traits": {"type": "object"}},
+        {"userId": "user-42", "groupId": "acme", "traits": {"plan": "team"}},
+        ["groupId"],
+    ),
+)
+async def group(request: Request, settings: InSettings, gathering: InGathering) -> JSONResponse:
+    """Set the person's trait `group_id`; the group's own traits are kept with the call, and act on nothing."""
+    return await _one(request, settings, gathering, "group")
+
+
+@router.post(
+    "/v1/alias",
+    summary="Say who somebody was before",
+    response_model=Accepted,
+    responses=WRONG,
+    openapi_extra=documented(
+        {**IDENTITY, "previousId": {"type": "string"}}, {"userId": "user-42", "previousId": "b1d2"}, ["previousId"]
+    ),
+)
+async def alias(request: Request, settings: InSettings, gathering: InGathering) -> JSONResponse:
+    """Let the two names be one person's from now on."""
+    return await _one(request, settings, gathering, "alias")
+
+
+@router.post("/v1/import", include_in_schema=False)  # as old libraries call it
 @router.post(
     "/v1/batch",
     summary="Send many calls at once",
@@ -99,19 +175,35 @@ async def batch(request: Request, settings: InSettings, store: InStore) -> JSONR
     body = _object(await request.json())
     clock = may_send(request, settings, body)
     _refuse_too_many(body)
-    await accept(store, understand_all(body, clock), clock)
+    calls = []
+    for place, each in understand_each(body, clock):
+        calls += _usable(request, each, f"call {place} of a batch", f"batch.{place}: ")
+    await accept(store, calls, clock)
     return JSONResponse({"success": True})
 
 
-async def _one(request: Request, settings: Settings, store: Store, kind: str) -> JSONResponse:
+async def _one(request: Request, settings: Settings, gathering: Gathering, kind: str) -> JSONResponse:
     refuse_larger(len(await request.body()), CALL_BYTES)
     body = _object(await request.json())
     clock = may_send(request, settings, body)
     try:
-        await accept(store, [understand(body, kind, clock, moment(body.get("sentAt")))], clock)
+        read: Call | Unidentified = understand(body, kind, clock, moment(body.get("sentAt")))
     except Unidentified as reason:
-        log.warning("a %s call is dropped: %s", kind, reason)
+        read = reason
+    for call in _usable(request, read, f"a {kind} call", ""):
+        await gathering.accept(call, clock)
     return JSONResponse({"success": True})
+
+
+def _usable(request: Request, call: Call | Unidentified, what: str, place: str) -> list[Call]:
+    """Return the call, if it is somebody's. In strict mode, refuse what is wrong with its content."""
+    wrong = faults(call)
+    if wrong and request.headers.get(STRICT_HEADER) == "1":
+        raise Problem(400, "invalid", f"{place}{wrong[0]}")
+    if isinstance(call, Unidentified):
+        log.warning("%s is dropped: %s", what, call)
+        return []
+    return [call]
 
 
 def _object(body: Any) -> dict[str, Any]:

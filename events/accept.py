@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ added = insert(events)
 
 T = TypeVar("T")
 
+TEACHING = ("track", "identify", "page", "screen", "group")  # kinds of calls whose context is of their person
 ATTEMPTS = 5
 LOST_A_RACE = ("23505", "40P01")  # PostgreSQL: another batch took the same message id, or waited for us as we for it
 
@@ -84,9 +85,8 @@ def row(call: Call, person: Profile, clock: Clock, manner: Manner) -> dict[str, 
     """Let a call act on the person's profile, and return its event's row."""
     notes = call.notes.copy()
     changed: list[str] = []
-    if call.status != "invalid" and call.kind in ("track", "identify"):
-        traits = call.data if call.kind == "identify" else {}
-        changed = person.learn(traits, call.context, min(call.occurred_at, clock.at), notes)
+    if call.status != "invalid" and call.kind in TEACHING:
+        changed = person.learn(_taught(call), call.context, min(call.occurred_at, clock.at), notes)
     if notes:
         log.warning("call %s: %s", call.message_id, "; ".join(notes))
     return {
@@ -109,14 +109,24 @@ def row(call: Call, person: Profile, clock: Clock, manner: Manner) -> dict[str, 
     }
 
 
+def _taught(call: Call) -> Mapping[str, Any]:
+    """Return the traits that a call states of its person: whose member they are is one, what their group is like is none."""
+    match call.kind:
+        case "identify":
+            return call.data
+        case "group":
+            return {"group_id": call.data["groupId"]}
+    return {}
+
+
 def _status(call: Call, changed: list[str], person: Profile) -> str:
-    """An identify that changed nothing has nobody to tell; an unknown event that moved its person has.
+    """An identify that changed nothing has nobody to tell; whatever moved its person has, an unknown event too.
 
     The first that we hear of somebody is routed in any case: their segments begin with it.
     """
     if call.kind == "identify" and call.status == "pending":
         return "pending" if changed or person.new else "routed"
-    return "pending" if changed and call.status == "unknown" else call.status
+    return "pending" if changed and call.status in ("unknown", "routed") else call.status
 
 
 async def _fresh(connection: AsyncConnection, calls: Sequence[Call]) -> Iterable[Call]:

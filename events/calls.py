@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +22,8 @@ ID_BYTES = 255  # of a user's id or a journey's key: both are part of a workflow
 MESSAGE_ID_LENGTH = 100  # Segment's limit
 ANONYMOUS, EMAIL, PHONE = "anon:", "email:", "phone:"  # before a name that is no userId
 TYPES = ("identify", "track", "page", "screen", "group", "alias")
+VIEWS = {"page": "Page Viewed", "screen": "Screen Viewed"}  # what these calls are, to a team that declares such an event
+NAME_LENGTH = 100  # beyond which nobody meant another name
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ def understand(body: Mapping[str, Any], kind: str, clock: Clock, sent_at: dateti
     """
     notes: list[str] = []
     user_id = _user_id(body)
+    if VIEWS.get(kind) in EVENTS:
+        kind, body = "track", _as_track(body, kind)
     content = _content(body, kind)
     return Call(
         user_id=user_id,
@@ -92,14 +97,30 @@ def understand(body: Mapping[str, Any], kind: str, clock: Clock, sent_at: dateti
 
 def understand_all(body: Mapping[str, Any], clock: Clock) -> list[Call]:
     """Read a batch. Its own context is that of every call that does not say otherwise; unusable calls are logged, and left out."""
-    sent_at, shared = moment(body.get("sentAt")), body.get("context")
     calls = []
+    for place, each in understand_each(body, clock):
+        if isinstance(each, Call):
+            calls.append(each)
+        else:
+            log.warning("call %s of a batch is dropped: %s", place, each)
+    return calls
+
+
+def understand_each(body: Mapping[str, Any], clock: Clock) -> Iterator[tuple[int, Call | Unidentified]]:
+    """Read a batch: each call with its place, or why it is nobody's."""
+    sent_at, shared = moment(body.get("sentAt")), body.get("context")
     for place, each in enumerate(body["batch"]):
         try:
-            calls.append(understand(_with_context(each, shared), _type(each), clock, sent_at))
+            yield place, understand(_with_context(each, shared), _type(each), clock, sent_at)
         except Unidentified as reason:
-            log.warning("call %s of a batch is dropped: %s", place, reason)
-    return calls
+            yield place, reason
+
+
+def faults(call: Call | Unidentified) -> list[str]:
+    """Say what a strict reader would not take about a call; nothing, if all is well."""
+    if isinstance(call, Unidentified):
+        return [str(call)]
+    return [each for each in (call.error, *call.notes) if each]
 
 
 def judge(name: str, data: Mapping[str, Any]) -> tuple[str, str]:
@@ -108,11 +129,24 @@ def judge(name: str, data: Mapping[str, Any]) -> tuple[str, str]:
         return "invalid", "event: a track call names its event"
     kind = EVENTS.get(name)
     if kind is None:
-        return "unknown", f"no journey knows an event called {name!r}"
+        return "unknown", f"no journey knows an event called {name!r}{suggestion(name)}"
     if is_transition(kind):
         return "invalid", f"{name}: Sojourn itself says what becomes of a person; apps cannot send this event"
     error = misfit(kind, data)
     return ("invalid", error) if error else ("pending", "")
+
+
+def suggestion(name: str) -> str:
+    """Name the event that was probably meant, to stand after a sentence; '' if none is near."""
+    if len(name) > NAME_LENGTH:
+        return ""
+    plain = {_plain(known): known for known in EVENTS}
+    near = get_close_matches(_plain(name), plain, n=1, cutoff=0.8)
+    return f"; did you mean {plain[near[0]]!r}?" if near else ""
+
+
+def _plain(name: str) -> str:
+    return "".join(each for each in name.lower() if each.isalnum())
 
 
 def misfit(kind: type[Event], data: Mapping[str, Any]) -> str:
@@ -145,8 +179,27 @@ def _content(body: Mapping[str, Any], kind: str) -> Content:
             return _identified(body.get("traits") or {})
         case "alias":
             return _aliased(body)
-    data = {name: body[name] for name in ("name", "properties", "groupId", "traits", "previousId") if name in body}
-    return Content(kind, data, "unknown", f"Sojourn keeps {kind} calls, and does not act on them")
+        case "group":
+            return _grouped(body)
+    return Content(kind, {name: body[name] for name in ("name", "properties") if name in body}, "routed")
+
+
+def _as_track(body: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """Return a page or screen call as the track call that it is to a team that declares the event.
+
+    What was seen is the property `name`, as with Segment, and `view`: an Event's own `name` is that on the wire.
+    """
+    properties = body.get("properties") or {}
+    if isinstance(properties, dict) and "name" in body:
+        properties = {"name": body["name"], "view": body["name"], **properties}
+    return {**body, "event": VIEWS[kind], "properties": properties}
+
+
+def _grouped(body: Mapping[str, Any]) -> Content:
+    group = _id(body, "groupId")
+    if group is None:
+        return Content("group", {}, "invalid", "groupId: a group call names its group")
+    return Content("group", {"groupId": group, **({"traits": body["traits"]} if "traits" in body else {})}, "routed")
 
 
 def _tracked(name: str, properties: Any) -> Content:

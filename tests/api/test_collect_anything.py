@@ -33,6 +33,8 @@ FIELDS = (
     "type",
     "properties",
     "traits",
+    "groupId",
+    "previousId",
     "context",
     "timestamp",
     "sentAt",
@@ -43,7 +45,7 @@ nearly_a_call = st.fixed_dictionaries(
     {"userId": st.just("ada") | anything},
     optional={
         **dict.fromkeys(FIELDS[1:], anything),
-        "type": st.sampled_from(["track", "identify", "page"]),
+        "type": st.sampled_from(["track", "identify", "page", "screen", "group", "alias"]),
         "event": st.just("Basket Filled") | anything,
         "context": st.dictionaries(st.sampled_from(PARTS), anything | st.dictionaries(st.sampled_from(PARTS), anything)),
         "traits": st.dictionaries(st.sampled_from(PARTS), anything),
@@ -57,7 +59,7 @@ many_times = hypothesis_settings(
 @many_times
 @given(body=anything | nearly_a_call | st.fixed_dictionaries({"batch": anything | st.lists(nearly_a_call | anything, max_size=4)}))
 async def test_no_body_breaks_the_door(writer: httpx.AsyncClient, body: Any) -> None:
-    for path in ("/v1/track", "/v1/identify", "/v1/batch"):
+    for path in ("/v1/track", "/v1/identify", "/v1/page", "/v1/group", "/v1/alias", "/v1/batch"):
         assert (await writer.post(path, content=json.dumps(body))).status_code in (200, 400)
 
 

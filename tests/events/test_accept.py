@@ -127,10 +127,10 @@ async def test_a_malformed_event_is_kept_with_the_field_at_fault(store: Store, b
     assert ((await event(store)).status, (await event(store)).error.startswith(error)) == ("invalid", True)
 
 
-@pytest.mark.parametrize("kind", ["page", "screen", "group"])
-async def test_segments_other_calls_are_kept_and_act_on_nothing(store: Store, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["page", "screen"])
+async def test_views_that_no_journey_knows_are_kept_and_act_on_nothing(store: Store, kind: str) -> None:
     await accept(store, understand_all({"batch": [{"type": kind, "userId": "ada", "name": "Home"}]}, CLOCK), CLOCK)
-    assert ((await event(store)).kind, (await event(store)).status) == (kind, "unknown")
+    assert ((await event(store)).kind, (await event(store)).status) == (kind, "routed")
     assert (await event(store)).data == {"name": "Home"}
 
 

@@ -1,0 +1,154 @@
+"""What was accepted, for operators: what acted on nothing and why, and once more from the start."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from sqlmodel import col, select
+
+from api.access import READ, InStore, key_name
+from api.body import BoundedRoute
+from api.errors import Problem, problems
+from events.claim import to_route
+from events.operators import Operator
+from events.replay import replay
+from store.session import Store
+from store.tables import AcceptedEvent, Identity, Person
+
+router = APIRouter(route_class=BoundedRoute, tags=["Events"], dependencies=READ)
+
+MOST_ID = 2**63 - 1
+Status = Literal["pending", "routed", "unknown", "invalid", "dead", "unrouted"]
+Cursor = Annotated[int | None, Query(ge=0, le=MOST_ID, description="The `next` of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+class EventView(BaseModel):
+    """A call as it is kept. `error` says why it acted on nothing, or what was odd about it."""
+
+    id: int
+    message_id: str
+    user_id: str
+    kind: str
+    name: str
+    data: dict[str, Any]
+    status: str
+    error: str
+    attempts: int
+    occurred_at: datetime
+    accepted_at: datetime
+
+
+class Events(BaseModel):
+    """The newest first; `next` is where the next page begins."""
+
+    events: list[EventView]
+    next: int | None
+
+
+class Order(BaseModel):
+    """Who wants it, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    actor: str = Field(min_length=1, max_length=255)
+    reason: str = Field(min_length=1, max_length=1000)
+
+    def by(self, request: Request) -> Operator:
+        return Operator(self.actor, self.reason, key_name(request), datetime.now(UTC))
+
+
+class ReplayOrder(Order):
+    """Which events: oldest first, those after `after`, at most `limit`."""
+
+    status: Literal["invalid", "unknown", "dead"]
+    name: str | None = Field(None, max_length=1000)
+    after: int = Field(0, ge=0, le=MOST_ID)
+    limit: int = Field(100, ge=1, le=1000)
+
+
+class Replayed(BaseModel):
+    replayed: int
+
+
+class Refusal(BaseModel):
+    message_id: str
+    reason: str
+
+
+class ReplayedMany(Replayed):
+    """`next` is the `after` of the next order, if there may be more."""
+
+    refused: list[Refusal]
+    next: int | None
+
+
+@router.get("/v1/events", summary="List what was accepted")
+async def accepted(
+    store: InStore,
+    status: Status | None = None,
+    user: str | None = None,
+    name: str | None = None,
+    before: Cursor = None,
+    limit: Limit = 100,
+) -> Events:
+    """List calls, the newest first. `unrouted` ones are those that wait for the router; `user` is any name of a person."""
+    found = select(AcceptedEvent, Person.user_id).join(Person, col(Person.id) == col(AcceptedEvent.person_id))
+    if status is not None:
+        found = found.where(to_route if status == "unrouted" else col(AcceptedEvent.status) == status)
+    if user is not None:
+        found = found.join(Identity, col(Identity.person_id) == col(Person.id)).where(Identity.name == _plain(user))
+    if name is not None:
+        found = found.where(AcceptedEvent.name == _plain(name))
+    if before is not None:
+        found = found.where(col(AcceptedEvent.id) < before)
+    async with store.read() as session:
+        rows = (await session.exec(found.order_by(col(AcceptedEvent.id).desc()).limit(limit))).all()
+    views = [EventView(**event.model_dump(), user_id=user_id) for event, user_id in rows]
+    return Events(events=views, next=views[-1].id if len(views) == limit else None)
+
+
+@router.post("/v1/events/replay", summary="Have events judged again")
+async def replay_many(order: ReplayOrder, request: Request, store: InStore) -> ReplayedMany:
+    """Judge events of one status again, oldest first, each by itself: what fits today's classes is routed."""
+    chosen = select(AcceptedEvent.id, AcceptedEvent.message_id).where(
+        AcceptedEvent.status == order.status, col(AcceptedEvent.id) > order.after
+    )
+    if order.name is not None:
+        chosen = chosen.where(AcceptedEvent.name == _plain(order.name))
+    async with store.read() as session:
+        rows = (await session.exec(chosen.order_by(col(AcceptedEvent.id)).limit(order.limit))).all()
+    refused = []
+    for event_id, message_id in rows:
+        if reason := await _replay(store, event_id or 0, order.by(request)):
+            refused.append(Refusal(message_id=message_id, reason=reason))
+    replayed = len(rows) - len(refused)
+    return ReplayedMany(replayed=replayed, refused=refused, next=rows[-1][0] if len(rows) == order.limit else None)
+
+
+@router.post(
+    "/v1/events/{message_id:path}/replay",
+    summary="Have an event judged again",
+    responses=problems({404: "There is no such event.", 409: "It does not fit today either, or has acted already."}),
+)
+async def replay_one(message_id: Annotated[str, Path()], order: Order, request: Request, store: InStore) -> Replayed:
+    """Judge an event that is invalid, unknown or dead again; if it fits today's classes, it is routed in its old place."""
+    async with store.read() as session:
+        event_id = (await session.exec(select(AcceptedEvent.id).where(AcceptedEvent.message_id == _plain(message_id)))).first()
+    if event_id is None:
+        raise Problem(404, "not_found", f"there is no event with the message id {message_id!r}")
+    if reason := await _replay(store, event_id, order.by(request)):
+        raise Problem(409, "not_replayed", f"event {message_id!r} is not routed again: {reason}")
+    return Replayed(replayed=1)
+
+
+async def _replay(store: Store, event_id: int, by: Operator) -> str:
+    async with store.write() as session:
+        return await replay(session, event_id, by)
+
+
+def _plain(text: str) -> str:
+    return text.replace("\0", "\ufffd")

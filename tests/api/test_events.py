@@ -1,0 +1,117 @@
+"""What was accepted, over HTTP: listed, and judged again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import update
+
+from settings import Settings
+from store.session import Store
+from store.tables import AcceptedEvent
+from tests.api.conftest import WRITE
+from tests.api.test_collect import TRACK, refused, said
+from tests.databases import Databases
+from workflows.definition import EVENTS, Event
+
+ORDER = {"actor": "grace", "reason": "the class was mended"}
+
+
+@pytest.fixture
+def settings(databases: Databases) -> Settings:
+    return Settings(database_url=databases.migrated(), _env_file=None)
+
+
+async def send(api: httpx.AsyncClient, message_id: str, **other: Any) -> None:
+    answer = await api.post("/v1/track", json={**TRACK, "messageId": message_id, **other})
+    assert answer.status_code == 200
+
+
+async def listed(api: httpx.AsyncClient, **query: Any) -> list[str]:
+    answer = await api.get("/v1/events", params=query)
+    assert answer.status_code == 200
+    return [event["message_id"] for event in answer.json()["events"]]
+
+
+async def test_events_are_listed_by_what_became_of_them(admin: httpx.AsyncClient, house: Store) -> None:
+    await send(admin, "good")
+    await send(admin, "unknown", event="Moon Landed", userId="bo")
+    await send(admin, "invalid", properties={}, anonymousId="a1")
+    async with house.write() as session:
+        await session.execute(update(AcceptedEvent).where(AcceptedEvent.message_id == "good").values(reconsider="win_back"))  # type: ignore[arg-type]
+    assert await listed(admin) == ["invalid", "unknown", "good"]
+    assert await listed(admin, status="invalid") == ["invalid"]
+    assert await listed(admin, status="unknown") == ["unknown"]
+    assert await listed(admin, status="unrouted") == ["good"]
+    assert await listed(admin, status="dead") == []
+    assert await listed(admin, user="bo") == ["unknown"]
+    assert await listed(admin, user="anon:a1") == ["invalid", "good"]
+    assert await listed(admin, name="Basket Filled", status="invalid") == ["invalid"]
+    (event,) = (await admin.get("/v1/events", params={"status": "invalid"})).json()["events"]
+    assert (event["error"], event["user_id"], event["data"]) == ("basket: Field required", "ada", {})
+
+
+async def test_pages_follow_one_another_and_end(admin: httpx.AsyncClient) -> None:
+    for number in range(5):
+        await send(admin, f"m{number}")
+    seen: list[list[str]] = []
+    before: dict[str, int] = {}
+    while True:
+        page = (await admin.get("/v1/events", params={"limit": 2, **before})).json()
+        seen.append([event["message_id"] for event in page["events"]])
+        if page["next"] is None:
+            break
+        before = {"before": page["next"]}
+    assert seen == [["m4", "m3"], ["m2", "m1"], ["m0"]]
+
+
+async def test_an_event_that_fits_by_now_is_routed(admin: httpx.AsyncClient) -> None:
+    await send(admin, "early/1", event="Moon Landed")
+    answer = await admin.post("/v1/events/early/1/replay", json=ORDER)
+    assert refused(answer) == (409, "not_replayed")
+    assert "no journey knows an event called 'Moon Landed'" in answer.json()["error"]["message"]
+
+    class MoonLanded(Event, name="Moon Landed"):
+        pass
+
+    try:
+        assert said(await admin.post("/v1/events/early/1/replay", json=ORDER)) == (200, {"replayed": 1})
+    finally:
+        del EVENTS[MoonLanded.name]
+    (event,) = (await admin.get("/v1/events")).json()["events"]
+    assert (event["status"], event["error"], event["attempts"]) == ("pending", "", 0)
+    assert refused(await admin.post("/v1/events/early/1/replay", json=ORDER)) == (409, "not_replayed")
+
+
+async def test_a_dead_event_is_tried_again_from_the_start(admin: httpx.AsyncClient, house: Store) -> None:
+    await send(admin, "m1")
+    async with house.write() as session:
+        await session.execute(update(AcceptedEvent).values(status="dead", attempts=5, error="a fault"))
+    assert said(await admin.post("/v1/events/m1/replay", json=ORDER)) == (200, {"replayed": 1})
+    (event,) = (await admin.get("/v1/events", params={"status": "pending"})).json()["events"]
+    assert (event["error"], event["attempts"]) == ("", 0)
+
+
+async def test_many_are_judged_at_once_and_each_by_itself(admin: httpx.AsyncClient, house: Store) -> None:
+    await send(admin, "m1")
+    await send(admin, "m2")
+    await send(admin, "m3", properties={})
+    async with house.write() as session:
+        await session.execute(update(AcceptedEvent).values(status="invalid"))
+    order = {**ORDER, "status": "invalid", "name": "Basket Filled", "limit": 2}
+    first = (await admin.post("/v1/events/replay", json=order)).json()
+    assert (first["replayed"], first["refused"]) == (2, [])
+    rest = (await admin.post("/v1/events/replay", json={**order, "after": first["next"]})).json()
+    assert rest == {"replayed": 0, "refused": [{"message_id": "m3", "reason": "basket: Field required"}], "next": None}
+    assert await listed(admin, status="pending") == ["m2", "m1"]
+
+
+async def test_only_an_administrator_who_says_why_replays(admin: httpx.AsyncClient) -> None:
+    await send(admin, "m1", properties={})
+    assert (await admin.post("/v1/events/m1/replay", json={"actor": "grace"})).status_code == 422
+    assert refused(await admin.post("/v1/events/m2/replay", json=ORDER)) == (404, "not_found")
+    for path in ("/v1/events/m1/replay", "/v1/events/replay"):
+        assert refused(await admin.post(path, json=ORDER, headers=WRITE)) == (403, "forbidden")
+    assert refused(await admin.get("/v1/events", headers=WRITE)) == (403, "forbidden")
