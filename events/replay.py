@@ -28,7 +28,7 @@ async def replay(session: AsyncSession, event_id: int) -> str:
     if reason := unfit(event):
         return reason
     again = update(AcceptedEvent).where(col(AcceptedEvent.id) == event_id).values(status="pending", attempts=0, error="")
-    await session.execute(again)
+    await session.exec(again)
     await announce(await session.connection())
     return ""
 
