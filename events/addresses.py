@@ -41,13 +41,13 @@ def phone_of(value: str | int, region: str | None = None) -> str:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
-def region_of(traits: Mapping[str, Any], locale: str | None) -> str | None:
+def region_of(traits: Mapping[str, Any], locale: Any) -> str | None:
     """Return the country to read a number in: the trait `country` (ISO 3166), or the locale's, or None."""
     country = traits.get("country")
     if isinstance(country, str) and len(country.strip()) == REGIONS:
         return country.strip().upper()
-    _, _, region = (locale or "").replace("_", "-").rpartition("-")
-    return region.upper() if len(region) == REGIONS and "-" in (locale or "").replace("_", "-") else None
+    _, divided, region = locale.replace("_", "-").rpartition("-") if isinstance(locale, str) else ("", "", "")
+    return region.upper() if divided and len(region) == REGIONS else None
 
 
 def problems_of(traits: Mapping[str, Any], locale: str | None = None) -> list[str]:

@@ -29,7 +29,7 @@ async def replay(session: AsyncSession, event_id: int, by: Operator) -> str:
     if reason := unfit(event):
         return reason
     again = update(AcceptedEvent).where(col(AcceptedEvent.id) == event_id).values(status="pending", attempts=0, error="")
-    await session.execute(again)
+    await session.exec(again)
     session.add(by.did("replay", person_id=event.person_id, subject=event.message_id))
     await announce(await session.connection())
     return ""
