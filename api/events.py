@@ -22,6 +22,7 @@ router = APIRouter(route_class=BoundedRoute, tags=["Events"], dependencies=READ)
 
 MOST_ID = 2**63 - 1
 Status = Literal["pending", "routed", "unknown", "invalid", "dead", "unrouted"]
+MessageId = Annotated[str, Path(description="The call's `messageId`.", examples=["5f0c9d1e"])]
 Cursor = Annotated[int | None, Query(ge=0, le=MOST_ID, description="The `next` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
@@ -52,7 +53,7 @@ class Events(BaseModel):
 class Order(BaseModel):
     """Who wants it, and why."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"actor": "ada@example.org", "reason": "class mended"}})
 
     actor: str = Field(min_length=1, max_length=255)
     reason: str = Field(min_length=1, max_length=1000)
@@ -63,6 +64,13 @@ class Order(BaseModel):
 
 class ReplayOrder(Order):
     """Which events: oldest first, those after `after`, at most `limit`."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {"actor": "ada@example.org", "reason": "class added", "status": "unknown", "name": "Trial Ended"}
+        },
+    )
 
     status: Literal["invalid", "unknown", "dead"]
     name: str | None = Field(None, max_length=1000)
@@ -134,7 +142,7 @@ async def replay_many(order: ReplayOrder, request: Request, store: InStore) -> R
     summary="Have an event judged again",
     responses=problems({404: "There is no such event.", 409: "It does not fit today either, or has acted already."}),
 )
-async def replay_one(message_id: Annotated[str, Path()], order: Order, request: Request, store: InStore) -> Replayed:
+async def replay_one(message_id: MessageId, order: Order, request: Request, store: InStore) -> Replayed:
     """Judge an event that is invalid, unknown or dead again; if it fits today's classes, it is routed in its old place."""
     async with store.read() as session:
         event_id = (await session.exec(select(AcceptedEvent.id).where(AcceptedEvent.message_id == _plain(message_id)))).first()
