@@ -11,15 +11,15 @@ from sqlmodel import col, select
 
 from events.calls import Call
 from store.session import Store, several
-from store.tables import Person, Run
+from store.tables import Identity, Run
 from workflows.definition import EVENTS, current, newest, refusal
 
 AT_ONCE = 500
 
 their_runs = (
-    select(Person.user_id, Run.journey, Run.key, Run.ended_at)
-    .join(Person, col(Person.id) == Run.person_id)
-    .where(col(Person.user_id).in_(several("people")))
+    select(Identity.name, Run.journey, Run.key, Run.ended_at)
+    .join(Identity, col(Identity.person_id) == Run.person_id)
+    .where(col(Identity.name).in_(several("people")))
 )
 
 
@@ -27,7 +27,7 @@ async def forecast(store: Store, calls: Iterable[Call], now: datetime) -> dict[s
     """Return how many runs of each journey would start at once if these calls were accepted now and started journeys.
 
     A person enters a journey (by key) once, unless they are in it already or may not enter again yet; what would follow
-    when such a run ends is not counted.
+    when such a run ends is not counted. Two names that the file itself makes one person count as two.
     """
     entering = {entry for call in calls for entry in _entries(call)}
     counted: Counter[str] = Counter()

@@ -13,14 +13,14 @@ from hypothesis import strategies as some
 from sqlmodel import col, select
 from temporalio.client import Client
 
-from events.accept import accept
+from events.accept import Manner, accept
 from events.calls import Clock, understand
 from events.history import with_data, without_data
 from events.route import Router
 from events.sweep import fill_in, next_turn, sweep, sweep_due, who_is_due
 from settings import Settings
 from store.session import Store
-from store.tables import AcceptedEvent, Membership, Person
+from store.tables import BACKLOG, AcceptedEvent, Membership, Person
 from tests.events.brute_force import brute_force
 from tests.events.crowd import DAY, LIVING, Bought, Complained, Visited, Waved, buyers, crowd, quiet
 from workflows.definition import Event
@@ -294,3 +294,31 @@ async def test_a_played_person_lives_by_their_own_clock(store: Store, router: Ro
     await sweep(store, "ada", long_ago + 12 * DAY)
     assert (await values(store, "ada"))["lifecycle"] == "dormant"
     assert ("crowd went dormant", long_ago + 12 * DAY) in await told(store, "ada")
+
+
+async def test_who_turns_out_to_be_one_person_is_judged_by_what_both_did(store: Store, router: Router) -> None:
+    world = uuid4().hex
+    await track(store, f"{world}-ada", Bought(), START)
+    await track(store, f"{world}-ada", Bought(), START + HOUR)
+    await track(store, f"{world}-lovelace", Bought(size=2), START + HOUR)
+    await route(router)
+    assert (await values(store, f"{world}-ada"))["buyers"] == "out"
+
+    clock = Clock(START + 2 * HOUR)
+    await accept(store, [understand({"userId": f"{world}-ada", "previousId": f"{world}-lovelace"}, "alias", clock)], clock)
+    await route(router)
+    became = await values(store, f"{world}-ada")
+    assert (became["buyers"], became["big_or_gone"]) == ("in", "in")
+    assert await kept(store, world) == await brute_force(store, START + 2 * HOUR, world)
+
+
+async def test_what_an_imported_event_brings_about_starts_no_more_than_it_does_itself(store: Store, router: Router) -> None:
+    imported, user = Manner(BACKLOG, starts=False), uuid4().hex
+    clock = Clock(START)
+    calls = [{"userId": user, "event": Bought.name, "properties": {}} for _ in range(3)]
+    await accept(store, [understand(each, "track", clock) for each in calls], clock, imported)
+    await route(router)
+    async with store.read() as session:
+        theirs = select(AcceptedEvent).join(Person).where(Person.user_id == user, AcceptedEvent.name == "crowd became buyer")
+        (told,) = (await session.exec(theirs)).all()
+    assert (told.lane, told.starts) == (BACKLOG, False)
