@@ -58,12 +58,13 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure on SQLite, then on PostgreSQL, or on one of them. What is found is told as it is found."""
-    found = {name: asyncio.run(_measure(url, events, parked, backlog, triggers)) for name, url in _databases(on)}
+    found = {name: asyncio.run(_measure(url, events, parked, backlog, triggers)) for name, url in databases(on)}
     if as_json:
         Console().print_json(json.dumps(found))
 
 
-def _databases(on: str) -> Iterator[tuple[str, str]]:
+def databases(on: str) -> Iterator[tuple[str, str]]:
+    """Yield the name and URL of a fresh database of each kind asked for."""
     if on != "postgresql":
         with tempfile.TemporaryDirectory(prefix="sojourn-bench-") as folder:
             yield "sqlite", f"sqlite+aiosqlite:///{folder}/sojourn.db"
