@@ -18,7 +18,6 @@ from api.views import CardView, ConsentView, DeviceView, MessageView, RunSummary
 from events.calls import ID_BYTES
 from events.lookup import Ambiguous, find
 from events.meeting import meet
-from events.merging import When
 from events.operators import Operator
 from events.segments import IN
 from store.tables import Consent, Delivery, Device, Identity, InboxCard, Membership, Person, Run
@@ -138,7 +137,7 @@ async def consent(
     if "\0" in user_id or len(user_id.encode()) > ID_BYTES:
         raise Problem(422, "invalid", f"user_id: at most {ID_BYTES} bytes, without NUL")
     async with store.write() as session:
-        person = (await meet(await session.connection(), [user_id], When(clock.at, clock.offset)))[user_id]
+        person = (await meet(await session.connection(), [user_id], clock))[user_id]
         if person.erased:
             raise Problem(404, "not_found", f"nobody is known as {user_id!r}")
         row = Consent(

@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from events.calls import Call, Clock
 from events.joining import joins
 from events.meeting import meet
-from events.merging import When
 from events.profiles import Profile, keep
 from store.session import Store, announce, several
 from store.tables import LIVE, AcceptedEvent
@@ -70,7 +69,7 @@ async def retrying(attempt: Callable[[], Awaitable[T]]) -> T:
 async def _accept(store: Store, calls: Sequence[Call], clock: Clock, manner: Manner) -> None:
     async with store.write(durable=manner.durable) as session:
         connection = await session.connection()
-        people = await meet(connection, {call.user_id for call in calls}, When(clock.at, clock.offset), joins(calls))
+        people = await meet(connection, {call.user_id for call in calls}, clock, joins(calls))
         fresh = [call for call in await _fresh(connection, calls) if not people[call.user_id].erased]
         rows = [row(call, people[call.user_id], clock, manner) for call in fresh]
         if rows:

@@ -6,13 +6,16 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from events.calls import Clock
 from events.erased import erased_among
 from events.joining import Circle, Join, circles
-from events.merging import When, merge
+from events.merging import merge
 from events.profiles import Profile, add_people, lock_by_name, name, nobody
 
 
-async def meet(connection: AsyncConnection, names: Collection[str], when: When, joined: Sequence[Join] = ()) -> dict[str, Profile]:
+async def meet(
+    connection: AsyncConnection, names: Collection[str], clock: Clock, joined: Sequence[Join] = ()
+) -> dict[str, Profile]:
     """Lock these people, adding those we have not met, and let who is `joined` be one; return each by every name asked for.
 
     Who was erased is no row any more, gets none, and is one with nobody.
@@ -28,20 +31,20 @@ async def meet(connection: AsyncConnection, names: Collection[str], when: When, 
     rows = {profile.id: profile for profile in known.values()}
     everybody = list({id(circle): circle for circle in met.values()}.values())
     strangers = [circle.name for circle in everybody if not circle.people]
-    new = await add_people(connection, strangers, when.at) if strangers else {}
-    who = {id(circle): await _one(connection, circle, rows, new, when) for circle in everybody}
+    new = await add_people(connection, strangers, clock.at) if strangers else {}
+    who = {id(circle): await _one(connection, circle, rows, new, clock) for circle in everybody}
     fresh = {each: who[id(circle)].id for circle in everybody for each in circle.names if each not in known and each in met}
     await name(connection, fresh)
-    return {each: who[id(circle)] for each, circle in met.items()} | {each: nobody(each, when.at) for each in gone}
+    return {each: who[id(circle)] for each, circle in met.items()} | {each: nobody(each, clock.at) for each in gone}
 
 
 async def _one(
-    connection: AsyncConnection, circle: Circle, rows: dict[int, Profile], new: dict[str, Profile], when: When
+    connection: AsyncConnection, circle: Circle, rows: dict[int, Profile], new: dict[str, Profile], clock: Clock
 ) -> Profile:
     """Return who a circle is: somebody new, somebody known, or several known who are one from here on."""
     first, *others = [rows[each] for each in sorted(circle.people)] or [new[circle.name]]
     for other in others:
-        first = await merge(connection, first, other, circle.name, when)
+        first = await merge(connection, first, other, circle.name, clock)
     if first.user_id != circle.name:
         first.user_id, first.touched = circle.name, True
     return first

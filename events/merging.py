@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from events.calls import Clock
 from events.profiles import COLUMNS, TOLD, Profile, keep, same
 from store.belongings import owned
 from store.tables import AcceptedEvent, Assignment, Consent, Membership, Merge, Person, Run
@@ -27,15 +27,7 @@ merges = Merge.__table__  # type: ignore[attr-defined]
 BY = "sojourn"  # who ends a run that another run of the same person stands for
 
 
-@dataclass(frozen=True)
-class When:
-    """The moment of a merge: by the person's clock, `offset` seconds ahead of the real one for a played stream."""
-
-    at: datetime
-    offset: float = 0.0
-
-
-async def merge(connection: AsyncConnection, one: Profile, other: Profile, name: str, when: When) -> Profile:
+async def merge(connection: AsyncConnection, one: Profile, other: Profile, name: str, clock: Clock) -> Profile:
     """Let two people, both locked, be one from here on, called by `name`; return who they are now.
 
     Traits are those last said; the stricter consent holds; of two variants or two runs of one journey and key the elder stays,
@@ -46,16 +38,16 @@ async def merge(connection: AsyncConnection, one: Profile, other: Profile, name:
     told = {"absorbed": goes.user_id, "absorbed_id": goes.id, "into": name}
     changed = combine(stays, goes)
     stays.user_id, stays.touched = name, True
-    ended = await _end_doubled_runs(connection, stays.id, goes.id, when)
+    ended = await _end_doubled_runs(connection, stays.id, goes.id, clock)
     strict = await _strict(connection, stays.id, goes.id)
     await _keep_elder_assignments(connection, stays.id, goes.id)
     await _judge_anew(connection, stays.id, goes.id)
     await _hand_over_claim(connection, stays.id, goes.id)
-    await _move(connection, stays.id, goes.id, when.at)
+    await _move(connection, stays.id, goes.id, clock.at)
     await keep(connection, [stays])
-    await _say(connection, stays.id, strict, when.at)
-    rows = [_event(stays.id, when, "merge", f"merge/{goes.id}", told, changed)]
-    rows += [_event(stays.id, when, EXIT, f"merge/{goes.id}/{run}", _order(elder), [], run) for run, elder in ended]
+    await _say(connection, stays.id, strict, clock.at)
+    rows = [_event(stays.id, clock, "merge", f"merge/{goes.id}", told, changed)]
+    rows += [_event(stays.id, clock, EXIT, f"merge/{goes.id}/{run}", _order(elder), [], run) for run, elder in ended]
     await connection.execute(insert(events), rows)
     return stays
 
@@ -77,7 +69,7 @@ def combine(stays: Profile, goes: Profile) -> list[str]:
     return sorted(changed - set(COLUMNS))
 
 
-async def _end_doubled_runs(connection: AsyncConnection, stays: int, goes: int, when: When) -> list[tuple[str, str]]:
+async def _end_doubled_runs(connection: AsyncConnection, stays: int, goes: int, clock: Clock) -> list[tuple[str, str]]:
     """Of two open runs of one journey and key, end the younger; return each that ended, with the one that goes on."""
     open_runs = select(runs.c.id, runs.c.journey, runs.c.key).where(runs.c.person_id.in_((stays, goes)), runs.c.ended_at.is_(None))
     elders: dict[tuple[str, str], str] = {}
@@ -88,7 +80,7 @@ async def _end_doubled_runs(connection: AsyncConnection, stays: int, goes: int, 
             ended.append((run.id, elder))
     for run_id, elder in ended:
         over = update(runs).where(runs.c.id == run_id)
-        await connection.execute(over.values(status="merged", reason=_order(elder)["reason"], ended_at=when.at, paused=False))
+        await connection.execute(over.values(status="merged", reason=_order(elder)["reason"], ended_at=clock.at, paused=False))
     return ended
 
 
@@ -173,7 +165,13 @@ def met_elsewhere(run_met_as: int | None, event_met_as: int | None, person: int)
 
 
 def _event(
-    person: int, when: When, kind: str, message_id: str, data: Mapping[str, Any], changed: Sequence[str], run_id: str | None = None
+    person: int,
+    clock: Clock,
+    kind: str,
+    message_id: str,
+    data: Mapping[str, Any],
+    changed: Sequence[str],
+    run_id: str | None = None,
 ) -> dict[str, Any]:
     return {
         "person_id": person,
@@ -182,9 +180,9 @@ def _event(
         "name": kind,
         "data": data,
         "context": {},
-        "occurred_at": when.at,
-        "accepted_at": when.at,
-        "clock_offset": when.offset,
+        "occurred_at": clock.at,
+        "accepted_at": clock.at,
+        "clock_offset": clock.offset,
         "changed": changed,
         "run_id": run_id,
         "status": "pending",

@@ -16,7 +16,6 @@ from events.accept import retrying
 from events.calls import Clock, misfit
 from events.enrol import Refused, enrol
 from events.meeting import meet
-from events.merging import When
 from events.operators import Operator
 from store.session import Store, announce, lock
 from store.tables import AcceptedEvent, Operation, Person, Run
@@ -112,7 +111,7 @@ def operation(run: Run, action: str, order: Order, clock: Clock, key_name: str =
 
 async def _met(session: AsyncSession, user_id: str, clock: Clock) -> Person | None:
     """Return the person, met by now; None for somebody who was erased."""
-    met = await meet(await session.connection(), [user_id], When(clock.at, clock.offset))
+    met = await meet(await session.connection(), [user_id], clock)
     return (await session.exec(select(Person).where(Person.id == met[user_id].id))).first()
 
 
