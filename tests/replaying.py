@@ -48,8 +48,8 @@ def register(module: ModuleType) -> None:
         if isinstance(each, Definition):
             JOURNEYS[each.name, each.version] = each
             EVENTS.update((event.name, event) for event in each.triggers)
-        elif isinstance(each, type) and issubclass(each, Event) and each is not Event:
-            EVENTS[each.name] = each
+        elif isinstance(each, type) and issubclass(each, Event) and not each.__module__.startswith("workflows."):
+            EVENTS[each.name] = each  # the language's own bases, `Left` and the like, are nobody's events
 
 
 def main(folder: Path) -> int:
