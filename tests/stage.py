@@ -28,7 +28,7 @@ from store.tables import AcceptedEvent, Person, Run
 from worker import CACHED_RUNS, work, worker
 from workflows.definition import JOURNEYS, Definition, Event
 
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 LOOK_AGAIN_SECONDS = 0.01
 
 
@@ -171,9 +171,9 @@ def _properties(user: str, event: Event) -> dict[str, Any]:
     return {"userId": user, "event": event.name, "properties": event.model_dump(mode="json")}
 
 
-async def eventually(true: Callable[[], Awaitable[bool]]) -> None:
+async def eventually(true: Callable[[], Awaitable[bool]], patience: float = PATIENCE_SECONDS) -> None:
     """Return once it is true; TimeoutError if it does not become so in good time."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(patience):
         while not await true():
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 

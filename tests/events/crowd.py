@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from workflows import lifecycle
-from workflows.definition import Event
+from workflows.definition import EVENTS, Event
 from workflows.lifecycle import AT_RISK, DORMANT, Lifecycle
 from workflows.segments import SEGMENTS, Segment, hasnt, performed, state, trait
-from workflows.transitions import Became, Entered, Left
+from workflows.transitions import Became, Entered, Left, is_transition
 
 DAY = timedelta(days=1)
 
@@ -63,10 +63,15 @@ class WentDormant(Became, state=DORMANT, name="crowd went dormant"):
     pass
 
 
+TOLD = (BecameBuyer, StoppedBuying, WentQuiet, WentDormant)
+
+
 @contextmanager
 def crowd(*segments: Segment, living: Lifecycle = LIVING) -> Iterator[None]:
-    """Let these segments, all of the crowd's unless some are given, and that lifecycle be the only ones there are."""
-    before, declared = dict(SEGMENTS), list(lifecycle.DECLARED)
+    """Let these segments, all of the crowd's unless some are given, their transitions and that lifecycle be all there are."""
+    before, declared, others = dict(SEGMENTS), list(lifecycle.DECLARED), _other_transitions()
+    for name in others:
+        del EVENTS[name]
     SEGMENTS.clear()
     SEGMENTS.update({each.name: each for each in segments} or THEIRS)
     lifecycle.DECLARED[:] = [(living, "tests/events/crowd.py")]
@@ -76,3 +81,8 @@ def crowd(*segments: Segment, living: Lifecycle = LIVING) -> Iterator[None]:
         SEGMENTS.clear()
         SEGMENTS.update(before)
         lifecycle.DECLARED[:] = declared
+        EVENTS.update(others)
+
+
+def _other_transitions() -> dict[str, type[Event]]:
+    return {name: event for name, event in EVENTS.items() if is_transition(event) and event not in TOLD}

@@ -17,6 +17,8 @@ from tests.stage import Stage, eventually, only
 from workflows.definition import journey
 from workflows.journey import Journey
 
+UNTIL_THE_SERVER_LETS_GO = 150.0  # seconds: what has just closed it deletes only once its queues have moved on
+
 BY = {"X-Actor": "eve", "X-Reason": "asked by letter"}
 
 
@@ -67,7 +69,7 @@ async def test_an_erased_person_is_in_no_history_and_no_row(house: Stage) -> Non
         assert "Marylebone-1815" in before
         answer = await house.api.delete(f"/v1/users/{user}", headers=BY)
         assert answer.is_success
-        await eventually(lambda: finish(house.store, house.temporal))
+        await eventually(lambda: finish(house.store, house.temporal), UNTIL_THE_SERVER_LETS_GO)
         after = await histories(house.temporal, queue) + await rows(house)
         assert user not in after
         assert "Marylebone-1815" not in after
@@ -81,7 +83,6 @@ async def test_an_erased_person_is_in_no_history_and_no_row(house: Stage) -> Non
 
 @pytest.mark.soak
 async def test_executions_that_were_continued_go_too(house_that_continues: Stage) -> None:
-    """The server deletes what has just closed only after its queues have moved on, which takes up to a minute."""
     house = house_that_continues
     with only([greets_and_waits]):
         user = await in_a_journey(house, "Marylebone-1815")
@@ -89,7 +90,7 @@ async def test_executions_that_were_continued_go_too(house_that_continues: Stage
         await house.settled(user)
         answer = await house.api.delete(f"/v1/users/{user}", headers=BY)
         assert (answer.status_code, answer.json()["histories_deleted"]) == (202, False)
-        async with asyncio.timeout(150), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(UNTIL_THE_SERVER_LETS_GO), asyncio.TaskGroup() as tasks:
             finishing = tasks.create_task(erase_for_ever(house.store, house.temporal))
             while user in await rows(house):
                 await asyncio.sleep(1)
@@ -105,7 +106,7 @@ async def test_an_id_with_quotes_is_erased_like_another(house: Stage) -> None:
         await house.started(user)
         await house.settled(user)
         await house.api.delete(f"/v1/users/{user}", headers=BY)
-        await eventually(lambda: finish(house.store, house.temporal))
+        await eventually(lambda: finish(house.store, house.temporal), UNTIL_THE_SERVER_LETS_GO)
         assert user not in await histories(house.temporal, house.settings.task_queue)
 
 
@@ -115,7 +116,7 @@ async def test_what_is_being_sent_to_the_erased_is_not_sent(house: Stage) -> Non
         await house.track(user, Entered())
         await house.started(user)
         await asyncio.gather(house.api.delete(f"/v1/users/{user}", headers=BY), house.track(user, Tapped(button="a")))
-        await eventually(lambda: finish(house.store, house.temporal))
+        await eventually(lambda: finish(house.store, house.temporal), UNTIL_THE_SERVER_LETS_GO)
         async with house.store.read() as session:
             assert [item for item in (await session.exec(select_rows(MailboxItem))).all() if user in item.recipient] == []
             assert (await session.exec(select_rows(Erasure))).all() == []
