@@ -14,7 +14,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from activities.occasion import zone_of
 from settings import Settings
-from store.session import database_clock, several
+from store.many import among
+from store.session import database_clock
 from store.tables import AcceptedEvent, Consent, Delivery, Device, Person, Run
 from workflows.definition import EVENTS, JOURNEYS
 from workflows.rules import Facts
@@ -23,7 +24,7 @@ from workflows.wire import Dispatch
 
 happened = and_(
     col(AcceptedEvent.kind) == "track",
-    col(AcceptedEvent.name).in_(several("exits")),
+    among(col(AcceptedEvent.name), "exits"),
     col(AcceptedEvent.status).in_(("pending", "routed")),
     or_(col(AcceptedEvent.run_id).is_(None), col(AcceptedEvent.run_id) == Run.id),
 )

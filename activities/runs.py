@@ -12,7 +12,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from store.session import Store, announce, several
+from store.many import among
+from store.session import Store, announce
 from store.tables import AcceptedEvent, Assignment, Person, Run
 from workflows.experiment import variant
 from workflows.wire import ASSIGN, CLOSE, Assignation, Closing
@@ -39,7 +40,7 @@ begun = select(runs.c.trigger_id).where(
 )
 consider_again = (  # beside the journeys that it is to be reconsidered for already
     update(events)
-    .where(events.c.id.in_(several("late")), events.c.id.not_in(begun), events.c.starts)
+    .where(among(events.c.id, "late"), events.c.id.not_in(begun), events.c.starts)
     .values(reconsider=func.coalesce(events.c.reconsider + " ", "") + bindparam("into"))
 )
 

@@ -35,17 +35,17 @@ by_bearer = HTTPBearer(auto_error=False, scheme_name="Bearer", description="The 
 by_basic = HTTPBasic(auto_error=False, scheme_name="Basic", description="The key as the user, with no password.")
 
 
-def settings_of(request: Request) -> Settings:
+async def settings_of(request: Request) -> Settings:
     settings: Settings = request.app.state.settings
     return settings
 
 
-def store_of(request: Request) -> Store:
+async def store_of(request: Request) -> Store:
     store: Store = request.app.state.store
     return store
 
 
-def temporal_of(request: Request) -> Client | None:
+async def temporal_of(request: Request) -> Client | None:
     temporal: Client | None = request.app.state.temporal
     return temporal
 
@@ -69,12 +69,12 @@ def presented(request: Request) -> str | None:
     return None
 
 
-async def fresh_keys(request: Request, store: InStore) -> None:
+async def fresh_keys(request: Request) -> None:
     """Know the keys as they were within the last two seconds."""
-    await keyring_of(request).refresh(store)
+    await keyring_of(request).refresh(request.app.state.store)
 
 
-def may_administer(request: Request, settings: InSettings) -> None:
+async def may_administer(request: Request, settings: InSettings) -> None:
     """Let an admin key in, and no other."""
     grant = _granted(request, settings, presented(request))
     if grant is None:
@@ -83,7 +83,7 @@ def may_administer(request: Request, settings: InSettings) -> None:
         raise Problem(403, "forbidden", f"{MAY[grant.scope]}; this takes an admin key")
 
 
-def may_read(request: Request, settings: InSettings) -> None:
+async def may_read(request: Request, settings: InSettings) -> None:
     """Let a read key in to look, and an admin key to do anything."""
     grant = _granted(request, settings, presented(request))
     if grant is None:
@@ -149,7 +149,7 @@ def clock_of(request: Request, settings: Settings, *, is_admin: bool) -> Clock:
     return Clock(at, (at - datetime.now(UTC)).total_seconds())
 
 
-def admin_clock(request: Request, settings: InSettings) -> Clock:
+async def admin_clock(request: Request, settings: InSettings) -> Clock:
     """Return when an administrator's request is accepted."""
     return clock_of(request, settings, is_admin=True)
 
@@ -157,7 +157,7 @@ def admin_clock(request: Request, settings: InSettings) -> Clock:
 InClock = Annotated[Clock, Depends(admin_clock)]
 
 
-def operator(request: Request, clock: InClock, x_actor: ByHeader = "", x_reason: ByHeader = "") -> Operator:
+async def operator(request: Request, clock: InClock, x_actor: ByHeader = "", x_reason: ByHeader = "") -> Operator:
     """Return who does it, and why, by the headers. Refuses who does not say."""
     for name, said in (("X-Actor", x_actor), ("X-Reason", x_reason)):
         if not said.strip():

@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from pydantic_core import to_json
 
-from api.access import ANY_KEY, InSettings, InStore, may_send
+from api.access import fresh_keys, may_send
 from api.body import CALL_BYTES, BoundedRoute, refuse_larger
 from api.errors import Problem, problems
 from api.shed import admitted
-from events.accept import accept
-from events.calls import Call, Unidentified, faults, moment, understand, understand_each
+from events.accept import objections
+from events.calls import Call, Clock, Unidentified, moment, understand, understand_each
 from events.gather import Gathering
-from settings import Settings
 
 log = logging.getLogger(__name__)
 
 BATCH_CALLS = 2500  # Segment's limit
 STRICT_HEADER = "X-Strict-Mode"
 
-router = APIRouter(route_class=BoundedRoute, tags=["Events"], dependencies=[*ANY_KEY, Depends(admitted)])
-
-
-def gathering_of(request: Request) -> Gathering:
-    gathering: Gathering = request.app.state.gathering
-    return gathering
-
-
-InGathering = Annotated[Gathering, Depends(gathering_of)]
+# These doors bear the load, and ask for no dependencies: to have them solved costs more than to store the call (bench/ingest.py).
+router = APIRouter(route_class=BoundedRoute, tags=["Events"])
 
 
 class Accepted(BaseModel):
@@ -75,7 +68,8 @@ BATCH = {"batch": [{"type": "identify", **IDENTIFY}, {"type": "track", **TRACK}]
 def documented(properties: dict[str, Any], example: dict[str, Any], required: list[str]) -> dict[str, Any]:
     """Describe a body that we read ourselves, more leniently than a schema says."""
     schema = {"type": "object", "properties": properties, "required": required}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}}
+    content = {"application/json": {"schema": schema, "example": example}}
+    return {"requestBody": {"required": True, "content": content}, "security": [{"Bearer": []}, {"Basic": []}]}
 
 
 @router.post(
@@ -85,9 +79,9 @@ def documented(properties: dict[str, Any], example: dict[str, Any], required: li
     responses=WRONG,
     openapi_extra=documented({**IDENTITY, "event": {"type": "string"}, "properties": {"type": "object"}}, TRACK, ["event"]),
 )
-async def track(request: Request, settings: InSettings, gathering: InGathering) -> JSONResponse:
+async def track(request: Request) -> JSONResponse:
     """Store an event; it is durable when this answers. An unknown or malformed one is kept, and acts on nothing."""
-    return await _one(request, settings, gathering, "track")
+    return await _one(request, "track")
 
 
 @router.post(
@@ -97,9 +91,9 @@ async def track(request: Request, settings: InSettings, gathering: InGathering) 
     responses=WRONG,
     openapi_extra=documented({**IDENTITY, "traits": {"type": "object"}}, IDENTIFY, []),
 )
-async def identify(request: Request, settings: InSettings, gathering: InGathering) -> JSONResponse:
+async def identify(request: Request) -> JSONResponse:
     """Store traits, time zone, language, addresses and devices, each as of the call's timestamp."""
-    return await _one(request, settings, gathering, "identify")
+    return await _one(request, "identify")
 
 
 @router.post(
@@ -113,9 +107,9 @@ async def identify(request: Request, settings: InSettings, gathering: InGatherin
         [],
     ),
 )
-async def page(request: Request, settings: InSettings, gathering: InGathering) -> JSONResponse:
+async def page(request: Request) -> JSONResponse:
     """Keep it; where a journey knows the event `Page Viewed`, it is that, its `name` the property `view`."""
-    return await _one(request, settings, gathering, "page")
+    return await _one(request, "page")
 
 
 @router.post(
@@ -127,9 +121,9 @@ async def page(request: Request, settings: InSettings, gathering: InGathering) -
         {**IDENTITY, "name": {"type": "string"}, "properties": {"type": "object"}}, {"userId": "user-42", "name": "Settings"}, []
     ),
 )
-async def screen(request: Request, settings: InSettings, gathering: InGathering) -> JSONResponse:
+async def screen(request: Request) -> JSONResponse:
     """Keep it; where a journey knows the event `Screen Viewed`, it is that, its `name` the property `view`."""
-    return await _one(request, settings, gathering, "screen")
+    return await _one(request, "screen")
 
 
 @router.post(
@@ -143,9 +137,9 @@ async def screen(request: Request, settings: InSettings, gathering: InGathering)
         ["groupId"],
     ),
 )
-async def group(request: Request, settings: InSettings, gathering: InGathering) -> JSONResponse:
+async def group(request: Request) -> JSONResponse:
     """Set the person's trait `group_id`; the group's own traits are kept with the call, and act on nothing."""
-    return await _one(request, settings, gathering, "group")
+    return await _one(request, "group")
 
 
 @router.post(
@@ -157,12 +151,18 @@ async def group(request: Request, settings: InSettings, gathering: InGathering) 
         {**IDENTITY, "previousId": {"type": "string"}}, {"userId": "user-42", "previousId": "b1d2"}, ["previousId"]
     ),
 )
-async def alias(request: Request, settings: InSettings, gathering: InGathering) -> JSONResponse:
+async def alias(request: Request) -> JSONResponse:
     """Let the two names be one person's from now on."""
-    return await _one(request, settings, gathering, "alias")
+    return await _one(request, "alias")
 
 
-@router.post("/v1/import", include_in_schema=False)  # as old libraries call it
+@router.post(
+    "/v1/import",
+    summary="Send many calls at once, as old libraries do",
+    response_model=Accepted,
+    responses=WRONG,
+    openapi_extra=documented({"batch": {"type": "array", "items": {"type": "object"}}}, BATCH, ["batch"]),
+)
 @router.post(
     "/v1/batch",
     summary="Send many calls at once",
@@ -170,36 +170,48 @@ async def alias(request: Request, settings: InSettings, gathering: InGathering) 
     responses=WRONG,
     openapi_extra=documented({"batch": {"type": "array", "items": {"type": "object"}}}, BATCH, ["batch"]),
 )
-async def batch(request: Request, settings: InSettings, store: InStore) -> JSONResponse:
+async def batch(request: Request) -> JSONResponse:
     """Store up to 2,500 calls, 32 KB each and 500 KB together, all or none."""
-    body = _object(await request.json())
-    clock = may_send(request, settings, body)
-    _refuse_too_many(body)
-    calls = []
-    for place, each in understand_each(body, clock):
-        calls += _usable(request, each, f"call {place} of a batch", f"batch.{place}: ")
-    await accept(store, calls, clock)
+    async with admitted(request):
+        body = _object(await request.json())
+        clock = await _let_in(request, body)
+        _refuse_too_many(body)
+        calls = []
+        for place, each in understand_each(body, clock):
+            calls += _usable(request, each, f"call {place} of a batch", f"batch.{place}: ")
+        await _store(request, calls, clock)
     return JSONResponse({"success": True})
 
 
-async def _one(request: Request, settings: Settings, gathering: Gathering, kind: str) -> JSONResponse:
-    refuse_larger(len(await request.body()), CALL_BYTES)
-    body = _object(await request.json())
-    clock = may_send(request, settings, body)
-    try:
-        read: Call | Unidentified = understand(body, kind, clock, moment(body.get("sentAt")))
-    except Unidentified as reason:
-        read = reason
-    for call in _usable(request, read, f"a {kind} call", ""):
-        await gathering.accept(call, clock)
+async def _one(request: Request, kind: str) -> JSONResponse:
+    async with admitted(request):
+        refuse_larger(len(await request.body()), CALL_BYTES)
+        body = _object(await request.json())
+        clock = await _let_in(request, body)
+        try:
+            read: Call | Unidentified = understand(body, kind, clock, moment(body.get("sentAt")))
+        except Unidentified as reason:
+            read = reason
+        await _store(request, _usable(request, read, f"a {kind} call", ""), clock)
     return JSONResponse({"success": True})
+
+
+async def _let_in(request: Request, body: Mapping[str, Any]) -> Clock:
+    await fresh_keys(request)
+    return may_send(request, request.app.state.settings, body)
+
+
+async def _store(request: Request, calls: Sequence[Call], clock: Clock) -> None:
+    gathering: Gathering = request.app.state.gathering
+    await gathering.accept(calls, clock)
 
 
 def _usable(request: Request, call: Call | Unidentified, what: str, place: str) -> list[Call]:
     """Return the call, if it is somebody's. In strict mode, refuse what is wrong with its content."""
-    wrong = faults(call)
-    if wrong and request.headers.get(STRICT_HEADER) == "1":
-        raise Problem(400, "invalid", f"{place}{wrong[0]}")
+    if request.headers.get(STRICT_HEADER) == "1":
+        wrong = [str(call)] if isinstance(call, Unidentified) else objections(call)
+        if wrong:
+            raise Problem(400, "invalid", f"{place}{wrong[0]}")
     if isinstance(call, Unidentified):
         log.warning("%s is dropped: %s", what, call)
         return []

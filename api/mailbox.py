@@ -37,7 +37,7 @@ MAIL_HEADERS = PAGE_HEADERS | {  # the mail may show its own styles and pictures
 templates = Jinja2Templates(directory=PAGES)
 
 
-def in_development(request: Request) -> None:
+async def in_development(request: Request) -> None:
     """Answer 404 in production: the pages ask for no key and show everything."""
     if _settings(request).environment == "production":
         raise HTTPException(404, f"there is nothing at {request.url.path} in production")

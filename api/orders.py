@@ -59,7 +59,7 @@ class Authority:
     key_name: str
 
 
-def authority(request: Request, clock: InClock) -> Authority:
+async def authority(request: Request, clock: InClock) -> Authority:
     return Authority(clock, key_name(request))
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 
 from fastapi import Request
 from sqlmodel import func, select
 
-from api.access import InSettings, InStore
 from api.errors import Problem
 from events.claim import to_route
+from settings import Settings
 from store.session import Store
 from store.tables import LIVE, AcceptedEvent
 
@@ -37,14 +38,16 @@ class Load:
         return self.waiting
 
 
-async def admitted(request: Request, settings: InSettings, store: InStore) -> AsyncIterator[None]:
+@asynccontextmanager
+async def admitted(request: Request) -> AsyncIterator[None]:
     """Let a call in, or answer 429."""
     load: Load = request.app.state.load
+    settings: Settings = request.app.state.settings
     if load.inside >= settings.shed_waiting:
         raise Problem(429, "overloaded", "too many calls wait to be stored; send this again in a second", AGAIN)
     load.inside += 1
     try:
-        if await load.unrouted(store, settings.shed_at) > settings.shed_at:
+        if await load.unrouted(request.app.state.store, settings.shed_at) > settings.shed_at:
             raise Problem(429, "overloaded", "too many events wait to be routed; send this again in a second", AGAIN)
         yield
     finally:

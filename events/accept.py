@@ -7,23 +7,23 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.calls import Call, Clock
 from events.joining import joins
 from events.meeting import meet
-from events.profiles import Profile, keep
-from store.session import Store, announce, several
+from events.profiles import Profile, keep, nobody
+from store.many import among, insert_rows
+from store.session import Store, announce
 from store.tables import LIVE, AcceptedEvent
 
 log = logging.getLogger(__name__)
 
 events = AcceptedEvent.__table__  # type: ignore[attr-defined]
 
-already = select(events.c.message_id).where(events.c.message_id.in_(several("message_ids")))
-added = insert(events)
+already = select(events.c.message_id).where(among(events.c.message_id, "message_ids"))
 
 T = TypeVar("T")
 
@@ -69,15 +69,25 @@ async def retrying(attempt: Callable[[], Awaitable[T]]) -> T:
 async def _accept(store: Store, calls: Sequence[Call], clock: Clock, manner: Manner) -> None:
     async with store.write(durable=manner.durable) as session:
         connection = await session.connection()
-        people = await meet(connection, {call.user_id for call in calls}, clock, joins(calls))
+        joined = joins(calls)
+        people = await meet(connection, {call.user_id for call in calls}, clock, joined)
         fresh = [call for call in await _fresh(connection, calls) if not people[call.user_id].erased]
         rows = [row(call, people[call.user_id], clock, manner) for call in fresh]
         if rows:
-            await connection.execute(added, rows)
+            await insert_rows(connection, events, rows)
         await keep(connection, {each.id: each for each in people.values() if not each.erased}.values())
-        await announce(connection)
+        if rows or joined:
+            await announce(connection)
         if manner.beside:
             await manner.beside(connection, len(rows))
+
+
+def objections(call: Call) -> list[str]:
+    """Say what would not be taken of a call: its own fault, what was odd about it, and what no profile takes."""
+    notes = [each for each in (call.error, *call.notes) if each]
+    if call.status != "invalid" and call.kind in TEACHING:
+        nobody(call.user_id, call.occurred_at).learn(_taught(call), call.context, call.occurred_at, notes)
+    return notes
 
 
 def row(call: Call, person: Profile, clock: Clock, manner: Manner) -> dict[str, Any]:

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
-from workflows.traits import Misfit, misfits
+from workflows.traits import Misfit
 
+EMAIL, PHONE = "email:", "phone:"  # before a name that is an address
 REGIONS = 2  # letters of ISO 3166
+
+
+def names_of(traits: Mapping[str, Any], locale: Any = None) -> Iterator[str]:
+    """Return the names that somebody with these traits may go by if nothing more is known of them: an address that fits is one."""
+    region = region_of(traits, locale)
+    for prefix, stated in ((EMAIL, traits.get("email")), (PHONE, traits.get("phone"))):
+        if stated and isinstance(stated, str | int) and not isinstance(stated, bool):
+            try:
+                yield name_of(prefix, stated, region)
+            except Misfit:
+                continue
+
+
+def name_of(prefix: str, stated: str | int, region: str | None = None) -> str:
+    """Return the name that an address makes; however it is written, it is the same. Raises Misfit for what is no address."""
+    address = email_of(str(stated)).lower() if prefix == EMAIL else phone_of(stated, region)
+    return f"{prefix}{address}"
 
 
 def email_of(text: str) -> str:
@@ -48,18 +66,3 @@ def region_of(traits: Mapping[str, Any], locale: Any) -> str | None:
         return country.strip().upper()
     _, divided, region = locale.replace("_", "-").rpartition("-") if isinstance(locale, str) else ("", "", "")
     return region.upper() if divided and len(region) == REGIONS else None
-
-
-def problems_of(traits: Mapping[str, Any], locale: str | None = None) -> list[str]:
-    """Say what would be refused of these traits, a sentence each: addresses, numbers, and what the team has declared."""
-    said = misfits(traits)
-    region = region_of(traits, locale)
-    for name in ("email", "phone"):
-        value = traits.get(name)
-        if value is None or value == "" or not isinstance(value, str | int):
-            continue
-        try:
-            email_of(str(value)) if name == "email" else phone_of(value, region)
-        except Misfit as misfit:
-            said.append(str(misfit))
-    return said

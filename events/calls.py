@@ -8,11 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
 from pydantic import ValidationError
 
+from events.addresses import names_of
 from workflows.definition import EVENTS, JOURNEYS, Event
 from workflows.transitions import is_transition
 
@@ -20,7 +22,7 @@ log = logging.getLogger(__name__)
 
 ID_BYTES = 255  # of a user's id or a journey's key: both are part of a workflow's id, which Temporal limits to 1,000
 MESSAGE_ID_LENGTH = 100  # Segment's limit
-ANONYMOUS, EMAIL, PHONE = "anon:", "email:", "phone:"  # before a name that is no userId
+ANONYMOUS = "anon:"  # before a name that is an anonymousId
 TYPES = ("identify", "track", "page", "screen", "group", "alias")
 VIEWS = {"page": "Page Viewed", "screen": "Screen Viewed"}  # what these calls are, to a team that declares such an event
 NAME_LENGTH = 100  # beyond which nobody meant another name
@@ -116,13 +118,6 @@ def understand_each(body: Mapping[str, Any], clock: Clock) -> Iterator[tuple[int
             yield place, reason
 
 
-def faults(call: Call | Unidentified) -> list[str]:
-    """Say what a strict reader would not take about a call; nothing, if all is well."""
-    if isinstance(call, Unidentified):
-        return [str(call)]
-    return [each for each in (call.error, *call.notes) if each]
-
-
 def judge(name: str, data: Mapping[str, Any]) -> tuple[str, str]:
     """Return the status of a tracked event, and what is wrong with it: `unknown` and `invalid` ones never reach a run."""
     if not name:
@@ -138,11 +133,15 @@ def judge(name: str, data: Mapping[str, Any]) -> tuple[str, str]:
 
 def suggestion(name: str) -> str:
     """Name the event that was probably meant, to stand after a sentence; '' if none is near."""
-    if len(name) > NAME_LENGTH:
-        return ""
-    plain = {_plain(known): known for known in EVENTS}
+    near = _nearest(name, tuple(EVENTS)) if len(name) <= NAME_LENGTH else None
+    return f"; did you mean {near!r}?" if near else ""
+
+
+@lru_cache(1024)  # an app that sends what nobody knows sends a lot of it
+def _nearest(name: str, known: tuple[str, ...]) -> str | None:
+    plain = {_plain(each): each for each in known}
     near = get_close_matches(_plain(name), plain, n=1, cutoff=0.8)
-    return f"; did you mean {plain[near[0]]!r}?" if near else ""
+    return plain[near[0]] if near else None
 
 
 def _plain(name: str) -> str:
@@ -241,7 +240,7 @@ def _user_id(body: Mapping[str, Any]) -> str:
             return f"{prefix}{value}"
     if (address := _address(body)) is not None:
         return address
-    raise Unidentified("it has no userId, no anonymousId, and no email or phone among its traits")
+    raise Unidentified("it has no userId, no anonymousId, and no valid email or phone among its traits")
 
 
 def anonymous_id(body: Mapping[str, Any]) -> str | None:
@@ -261,13 +260,10 @@ def _id(body: Mapping[str, Any], name: str) -> str | None:
 
 def _address(body: Mapping[str, Any]) -> str | None:
     """Return the name of somebody of whom nothing but an address is known, as a warehouse's rows may have it."""
-    context = body.get("context")
-    for traits in (body.get("traits"), context.get("traits") if isinstance(context, dict) else None):
-        for name, prefix in (("email", EMAIL), ("phone", PHONE)):
-            stated = traits.get(name) if isinstance(traits, dict) else None
-            if isinstance(stated, str) and 0 < len(stated.strip().encode()) <= ID_BYTES:
-                return f"{prefix}{stated.strip().lower()}"
-    return None
+    context = body["context"] if isinstance(body.get("context"), dict) else {}
+    stated = (each for each in (body.get("traits"), context.get("traits")) if isinstance(each, dict))
+    names = (name for traits in stated for name in names_of(traits, context.get("locale")))
+    return next((name for name in names if len(name.encode()) <= ID_BYTES), None)
 
 
 def _message_id(value: Any) -> str:

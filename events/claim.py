@@ -15,7 +15,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from events.reach import Glance, may_hear, triggered_by
 from events.segments import take_note, touched
-from store.session import Store, database_clock, several
+from store.many import among
+from store.session import Store, database_clock
 from store.tables import BACKLOG, LIVE, AcceptedEvent, Membership, Person, Run
 from workflows.segments import LIFECYCLE
 
@@ -43,12 +44,8 @@ def _whose_turn(lane: int) -> Any:
 
 # The statements of every round, made once: making one costs more than running it.
 whose_turn = {lane: _whose_turn(lane) for lane in (LIVE, BACKLOG)}
-still_free = (
-    select(Person.id, database_clock()).where(col(Person.id).in_(several("people")), free).with_for_update(skip_locked=True)
-)
-claim_them = (
-    update(people).where(people.c.id.in_(several("people"))).values(claimed_by=bindparam("me"), claimed_until=bindparam("until"))
-)
+still_free = select(Person.id, database_clock()).where(among(col(Person.id), "people"), free).with_for_update(skip_locked=True)
+claim_them = update(people).where(among(people.c.id, "people")).values(claimed_by=bindparam("me"), claimed_until=bindparam("until"))
 waiting_events = events.alias("waiting")
 each_ones = (  # the first of each: nobody's thousands hold up the others of a round
     core_select(waiting_events.c.id)
@@ -75,20 +72,20 @@ their_first = each_ones.lateral()
 at_a_glance = {
     "postgresql": core_select(*glance)
     .select_from(people.join(their_first, true()).join(events, events.c.id == their_first.c.id))
-    .where(people.c.id.in_(several("people")))
+    .where(among(people.c.id, "people"))
     .order_by(events.c.id),
     "sqlite": core_select(*glance)
     .select_from(people.join(events, events.c.id.in_(each_ones)))
-    .where(people.c.id.in_(several("people")))
+    .where(among(people.c.id, "people"))
     .order_by(events.c.id),
 }
-in_full = select(AcceptedEvent).where(col(AcceptedEvent.id).in_(several("events"))).order_by(col(AcceptedEvent.id))
-their_runs = select(Run).where(col(Run.person_id).in_(several("people")), col(Run.ended_at).is_(None))
-themselves = select(Person).where(col(Person.id).in_(several("people")))
+in_full = select(AcceptedEvent).where(among(col(AcceptedEvent.id), "events")).order_by(col(AcceptedEvent.id))
+their_runs = select(Run).where(among(col(Run.person_id), "people"), col(Run.ended_at).is_(None))
+themselves = select(Person).where(among(col(Person.id), "people"))
 have_been_judged = select(Membership.person_id).where(
-    col(Membership.person_id).in_(several("people")), Membership.segment == literal_column(f"'{LIFECYCLE}'")
+    among(col(Membership.person_id), "people"), Membership.segment == literal_column(f"'{LIFECYCLE}'")
 )
-acted = update(events).where(events.c.id.in_(several("acted"))).values(status="routed")
+acted = update(events).where(among(events.c.id, "acted")).values(status="routed")
 considered = (  # unless another journey has asked for it meanwhile: then it is considered again for both
     update(events).where(events.c.id == bindparam("event"), events.c.reconsider == bindparam("for")).values(reconsider=None)
 )

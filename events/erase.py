@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from events.erased import addresses, hash_of
+from events.addresses import names_of
+from events.erased import hash_of
 from events.histories import delete_histories
 from events.lookup import hold
 from events.operators import Operator
@@ -91,7 +92,7 @@ async def erase_for_ever(store: Store, client: Client) -> None:
 async def _names(connection: AsyncConnection, person: Person) -> list[str]:
     """Return all that the person goes by, the canonical name first."""
     theirs = await connection.scalars(select(identities.c.name).where(identities.c.person_id == person.id))
-    return list(dict.fromkeys([person.user_id, *theirs, *addresses(person.email, person.phone)]))
+    return list(dict.fromkeys([person.user_id, *theirs, *names_of({"email": person.email, "phone": person.phone})]))
 
 
 def _blacked_out(operator: Operator, names: list[str], person: Person) -> Operator:

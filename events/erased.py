@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from store.session import several
+from store.many import among
 from store.tables import Erased
 
 erased = Erased.__table__  # type: ignore[attr-defined]
 
-among = select(erased.c.hash).where(erased.c.hash.in_(several("hashes")))
+ours = select(erased.c.hash).where(among(erased.c.hash, "hashes"))
 
 
 def hash_of(connection: AsyncConnection, name: str) -> str:
@@ -27,12 +27,4 @@ def hash_of(connection: AsyncConnection, name: str) -> str:
 async def erased_among(connection: AsyncConnection, names: Collection[str]) -> set[str]:
     """Return which of these names were an erased person's. Ask it of names that nobody has, before somebody gets one."""
     hashes = {hash_of(connection, name): name for name in names}
-    return {hashes[each] for each in await connection.scalars(among, {"hashes": list(hashes)})}
-
-
-def addresses(email: str | None, phone: str | None) -> Iterable[str]:
-    """Return the names that addresses are."""
-    if email:
-        yield f"email:{email.strip().lower()}"
-    if phone:
-        yield f"phone:{phone.strip()}"
+    return {hashes[each] for each in await connection.scalars(ours, {"hashes": list(hashes)})}

@@ -10,7 +10,8 @@ from itertools import islice
 from sqlmodel import col, select
 
 from events.calls import Call
-from store.session import Store, several
+from store.many import among
+from store.session import Store
 from store.tables import Identity, Run
 from workflows.definition import EVENTS, current, newest, refusal
 
@@ -19,7 +20,7 @@ AT_ONCE = 500
 their_runs = (
     select(Identity.name, Run.journey, Run.key, Run.ended_at)
     .join(Identity, col(Identity.person_id) == Run.person_id)
-    .where(col(Identity.name).in_(several("people")))
+    .where(among(col(Identity.name), "people"))
 )
 
 

@@ -1,12 +1,12 @@
-"""Calls that come at one time are stored in one transaction: one wait for the disk for all of them."""
+"""Requests that come at one time are stored in one transaction: one wait for the disk for all of them."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 
 from events.accept import accept
 from events.calls import Call, Clock
@@ -15,33 +15,35 @@ from store.session import Store
 
 log = logging.getLogger(__name__)
 
-TOGETHER = 200  # calls at most
+TOGETHER = 1000  # calls, beyond which no more requests join
 SIDE_BY_SIDE = 4  # transactions on PostgreSQL, so that a person whose lock is taken holds up few
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A call that is to be stored, and who waits for that."""
+    """The calls of one request that are to be stored, and who waits for that."""
 
-    call: Call
+    calls: Sequence[Call]
     clock: Clock
     stored: asyncio.Future[None]
 
 
 class Gathering:
-    """Stores single calls. Whatever comes while a transaction is under way shares the next one."""
+    """Stores what requests bring. Whatever comes while a transaction is under way shares the next one."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._waiting: deque[Waiting] = deque()
         self._storing: set[asyncio.Task[None]] = set()
 
-    async def accept(self, call: Call, clock: Clock) -> None:
-        """Store the call: when this returns, it is durable. Raises what storing this one call raises.
+    async def accept(self, calls: Sequence[Call], clock: Clock) -> None:
+        """Store these calls, all or none: when this returns, they are durable. Raises what storing these by themselves raises.
 
-        Who is cancelled meanwhile does not know whether it is stored, and may send it again under its message id.
+        Who is cancelled meanwhile does not know whether they are stored, and may send them again under their message ids.
         """
-        waiting = Waiting(call, clock, asyncio.get_running_loop().create_future())
+        if not calls:
+            return
+        waiting = Waiting(calls, clock, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         if len(self._storing) < (1 if self._store.is_sqlite else SIDE_BY_SIDE):
             task = asyncio.create_task(self._store_all())
@@ -64,24 +66,25 @@ class Gathering:
         self._storing.discard(asyncio.current_task())  # at once: the next call begins another
 
     def _next(self) -> list[Waiting]:
-        """Take what can be stored together: calls of now, or one of a played stream, whose clock is its own."""
-        group = list(
-            takewhile(lambda each: not each.clock.offset, (self._waiting[i] for i in range(min(TOGETHER, len(self._waiting)))))
-        )
-        group = group or ([self._waiting[0]] if self._waiting else [])
-        for _ in group:
-            self._waiting.popleft()
+        """Take what can be stored together: requests of now, or one of a played stream, whose clock is its own."""
+        group = [self._waiting.popleft()] if self._waiting else []
+        count = sum(len(each.calls) for each in group)
+        while self._waiting and not group[0].clock.offset and not self._waiting[0].clock.offset:
+            count += len(self._waiting[0].calls)
+            if count > TOGETHER:
+                break
+            group.append(self._waiting.popleft())
         return group
 
     async def _store_group(self, group: list[Waiting]) -> None:
         clock = max((each.clock for each in group), key=lambda clock: clock.at)
         try:
-            await accept(self._store, [each.call for each in group], clock)
+            await accept(self._store, [call for each in group for call in each.calls], clock)
         except Exception as error:
             if len(group) == 1 or is_outage(error):
                 _fail(group, error)
                 return
-            log.warning("%s calls could not be stored together, so each is by itself: %s", len(group), type(error).__name__)
+            log.warning("%s requests could not be stored together, so each is by itself: %s", len(group), type(error).__name__)
             for each in group:
                 await self._store_group([each])
             return

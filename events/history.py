@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, case, func, literal_column, select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from store.session import several
+from store.many import among
 from store.tables import AcceptedEvent, Id, Moment
 from workflows.lifecycle import in_force
 from workflows.segments import Facts, Performed, Segment, activity, parts_of
@@ -36,7 +36,7 @@ EVER, LAST = datetime(1, 1, 2, tzinfo=UTC), 2**62
 # Made once: making a statement costs more than running it.
 theirs = (
     col(AcceptedEvent.person_id) == bindparam("person"),
-    col(AcceptedEvent.name).in_(several("names")),
+    among(col(AcceptedEvent.name), "names"),
     col(AcceptedEvent.id) + literal_column("0") < bindparam("before", type_=Id),  # not by the index on ids: that is all they did
     *counted,
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from events.calls import ANONYMOUS, EMAIL, PHONE, Call
+from events.addresses import EMAIL, PHONE, names_of
+from events.calls import ANONYMOUS, Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +93,8 @@ def _said(call: Call) -> list[Join]:
             return [Join(call.user_id, previous, firm=True), Join(call.user_id, f"{ANONYMOUS}{previous}", firm=True)]
         case "identify":
             anonymous = [Join(call.user_id, call.anonymous_id)] if call.anonymous_id else []
-            return [*anonymous, *(Join(call.user_id, name, address=True) for name in addresses(call.data))]
+            return [
+                *anonymous,
+                *(Join(call.user_id, name, address=True) for name in names_of(call.data, call.context.get("locale"))),
+            ]
     return []
-
-
-def addresses(traits: Mapping[str, Any]) -> list[str]:
-    """Return the names that somebody with these traits may be known by, if nothing more is known of them."""
-    stated = ((EMAIL, traits.get("email")), (PHONE, traits.get("phone")))
-    return [f"{prefix}{value.strip().lower()}" for prefix, value in stated if isinstance(value, str) and value.strip()]

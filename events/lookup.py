@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from events.calls import EMAIL, PHONE
+from events.addresses import EMAIL, PHONE
 from store.session import lock
 from store.tables import Device, Identity, Person
 

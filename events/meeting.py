@@ -27,7 +27,10 @@ async def meet(
     unknown = asked - known.keys()
     gone = await erased_among(connection, unknown) if unknown else set()
     names, joined = set(names) - gone, [join for join in joined if gone.isdisjoint((join.name, join.other))]
-    met = circles(names, joined, {each: (profile.id, profile.user_id) for each, profile in known.items()})
+    in_question = {known[each].id for join in joined for each in (join.name, join.other) if each in known}
+    plain = {each: profile for each in names if (profile := known.get(each)) and profile.id not in in_question}
+    unclear = {each: (profile.id, profile.user_id) for each, profile in known.items() if profile.id in in_question}
+    met = circles(names - plain.keys(), joined, unclear)
     rows = {profile.id: profile for profile in known.values()}
     everybody = list({id(circle): circle for circle in met.values()}.values())
     strangers = [circle.name for circle in everybody if not circle.people]
@@ -35,7 +38,7 @@ async def meet(
     who = {id(circle): await _one(connection, circle, rows, new, clock) for circle in everybody}
     fresh = {each: who[id(circle)].id for circle in everybody for each in circle.names if each not in known and each in met}
     await name(connection, fresh)
-    return {each: who[id(circle)] for each, circle in met.items()} | {each: nobody(each, clock.at) for each in gone}
+    return plain | {each: who[id(circle)] for each, circle in met.items()} | {each: nobody(each, clock.at) for each in gone}
 
 
 async def _one(

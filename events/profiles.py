@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.addresses import email_of, phone_of, region_of
-from store.session import several
+from store.many import among, insert_rows, update_rows
 from store.tables import Device, Identity, Person
 from workflows.clock import zone
 from workflows.traits import Misfit, fit
@@ -31,15 +31,11 @@ known_people = (
         *(people.c[name] for name in ("id", "user_id", "erased_at", "created_at", *COLUMNS.values(), "traits", "trait_times")),
     )
     .join(people, people.c.id == identities.c.person_id)
-    .where(identities.c.name.in_(several("names")))
+    .where(among(identities.c.name, "names"))
     .order_by(people.c.id)
     .with_for_update(of=people)
 )
-new_people = insert(people).returning(people.c.id, people.c.user_id)
-new_names = insert(identities)
-kept = ("user_id", "created_at", *COLUMNS.values(), "traits", "trait_times")
-learnt: dict[str, Any] = {name: bindparam(name) for name in kept}
-write_back = update(people).where(people.c.id == bindparam("person")).values(learnt)
+just_met = select(people.c.id, people.c.user_id).where(among(people.c.user_id, "names"))
 
 
 @dataclass(slots=True)
@@ -64,7 +60,7 @@ class Profile:
         """
         since = at.astimezone(UTC).isoformat(timespec="microseconds")
         said = {name: context[name] for name in TOLD if context.get(name)} | dict(traits)
-        region = region_of({**self.traits, **said}, said.get("locale") or self.columns["locale"])
+        region = region_of({**self.traits, **said}, said.get("locale") or self.columns["locale"]) if "phone" in said else None
         changed = [TOLD.get(name, name) for name, value in said.items() if self._take(name, value, since, notes, region)]
         self._take_device(context.get("device"), at, notes)
         return [name for name in changed if name not in ("email", "phone")]
@@ -147,21 +143,23 @@ async def lock_by_name(connection: AsyncConnection, names: Collection[str]) -> d
 async def add_people(connection: AsyncConnection, names: Collection[str], at: datetime) -> dict[str, Profile]:
     """Add people whom nobody has met, by what they are called. Fails with 23505 if another batch met them meanwhile."""
     nothing = {"zone": "", "locale": "", "traits": {}, "trait_times": {}}
-    rows = await connection.execute(new_people, [{"user_id": name, "created_at": at, **nothing} for name in sorted(names)])
+    strangers = [{"user_id": name, "created_at": at, **nothing} for name in sorted(names)]
+    await insert_rows(connection, people, strangers)
+    rows = await connection.execute(just_met, {"names": list(names)})
     return {row.user_id: _stranger(row.id, row.user_id, at) for row in rows}
 
 
 async def name(connection: AsyncConnection, names: Mapping[str, int]) -> None:
     """Give people names that are nobody's yet. Fails with 23505 if another batch gave one meanwhile."""
     if names:
-        await connection.execute(new_names, [{"name": each, "person_id": names[each]} for each in sorted(names)])
+        await insert_rows(connection, identities, [{"name": each, "person_id": names[each]} for each in sorted(names)])
 
 
 async def keep(connection: AsyncConnection, profiles: Iterable[Profile]) -> None:
     """Write back what has been learnt."""
     profiles = list(profiles)
     if touched := [_row(each) for each in profiles if each.touched]:
-        await connection.execute(write_back, touched)
+        await update_rows(connection, people, touched)
     tokens = {token: row for each in profiles for token, row in each.tokens.items()}
     if tokens:
         await connection.execute(_upsert_device(connection), [tokens[token] for token in sorted(tokens)])
@@ -199,4 +197,4 @@ def _profile(row: Any) -> Profile:
 
 def _row(profile: Profile) -> dict[str, Any]:
     known = {"user_id": profile.user_id, "created_at": profile.created_at}
-    return {"person": profile.id, **known, **profile.columns, "traits": profile.traits, "trait_times": profile.times}
+    return {**known, **profile.columns, "traits": profile.traits, "trait_times": profile.times, "id": profile.id}

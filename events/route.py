@@ -26,7 +26,8 @@ from events.reach import arrival, hears, known_user, triggered_by
 from events.reconcile import put_right
 from events.temporal import Held, Told, is_final, start, tell, why
 from settings import Settings
-from store.session import Store, announce, database_clock, lock, several
+from store.many import among
+from store.session import Store, announce, database_clock, lock
 from store.tables import BACKLOG, LIVE, AcceptedEvent, Merge, Person, Run
 from workflows.definition import EVENTS
 from workflows.wire import Enrolment, Signal
@@ -48,7 +49,7 @@ people = Person.__table__  # type: ignore[attr-defined]
 runs = Run.__table__  # type: ignore[attr-defined]
 
 no_longer_fits = update(events).where(events.c.id == bindparam("event")).values(status="invalid", error=bindparam("why"))
-are_running = update(runs).where(runs.c.id.in_(several("started")), runs.c.status == "starting").values(status="running")
+are_running = update(runs).where(among(runs.c.id, "started"), runs.c.status == "starting").values(status="running")
 could_not_start = (
     update(runs)
     .where(runs.c.id == bindparam("run"), runs.c.ended_at.is_(None))
@@ -67,10 +68,10 @@ rest = (  # let go, and left alone for a while
     .values(claimed_by=None, claimed_until=bindparam("until"))
 )
 now = select(database_clock())
-whom_they_became = select(Merge.into_id).where(col(Merge.absorbed_id).in_(several("people")))
+whom_they_became = select(Merge.into_id).where(among(col(Merge.absorbed_id), "people"))
 let_go = (  # those too whom they were merged into meanwhile: the claim on them is ours
     update(people)
-    .where(or_(people.c.id.in_(several("people")), people.c.id.in_(whom_they_became)), people.c.claimed_by == bindparam("me"))
+    .where(or_(among(people.c.id, "people"), people.c.id.in_(whom_they_became)), people.c.claimed_by == bindparam("me"))
     .values(claimed_by=None, claimed_until=None)
 )
 

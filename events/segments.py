@@ -14,7 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from events.history import History, read
 from events.profiles import unless_there
 from events.reach import Glance
-from store.session import several
+from store.many import among
 from store.tables import LIVE, AcceptedEvent, Membership, Person
 from workflows.definition import Event
 from workflows.lifecycle import ACTIVE, NEW, RESURRECTED, in_force
@@ -25,7 +25,7 @@ IN, OUT = "in", "out"
 
 events = AcceptedEvent.__table__  # type: ignore[attr-defined]
 
-their_memberships = select(Membership).where(col(Membership.person_id).in_(several("people")))
+their_memberships = select(Membership).where(among(col(Membership.person_id), "people"))
 an_earlier_event = (
     select(AcceptedEvent.id)
     .where(col(AcceptedEvent.person_id) == bindparam("person"), col(AcceptedEvent.id) < bindparam("event"))

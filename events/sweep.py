@@ -15,7 +15,8 @@ from events.accept import retrying
 from events.claim import to_route
 from events.profiles import unless_there
 from events.segments import digest_of, everything, fill, memberships, offset_of, tell_of, up_to_now
-from store.session import Store, lock, several
+from store.many import among
+from store.session import Store, lock
 from store.tables import AcceptedEvent, Fill, Membership, Moment, Person
 
 log = logging.getLogger(__name__)
@@ -40,13 +41,13 @@ who_is_due = (
 )
 free_people = (
     select(Person)
-    .where(col(Person.id).in_(several("people")))
+    .where(among(col(Person.id), "people"))
     .order_by(col(Person.id))
     .with_for_update(skip_locked=True)
     .execution_options(populate_existing=True)
 )
 next_people = select(col(Person.id)).where(col(Person.id) > bindparam("after")).order_by(col(Person.id)).limit(PEOPLE_AT_ONCE)
-busy = select(col(AcceptedEvent.person_id)).where(col(AcceptedEvent.person_id).in_(several("people")), to_route)
+busy = select(col(AcceptedEvent.person_id)).where(among(col(AcceptedEvent.person_id), "people"), to_route)
 
 
 async def sweep_for_ever(store: Store) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -74,17 +73,6 @@ def fit(name: str, value: Any) -> Any:
 def is_private(name: str) -> bool:
     """Say whether a trait is declared to be private."""
     return name in TRAITS and TRAITS[name].is_private
-
-
-def misfits(traits: Mapping[str, Any]) -> list[str]:
-    """Say what is wrong with declared traits, a sentence each."""
-    said = []
-    for name, value in traits.items():
-        try:
-            fit(name, value)
-        except Misfit as misfit:
-            said.append(str(misfit))
-    return said
 
 
 def _is_private(hint: Any) -> bool:

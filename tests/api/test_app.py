@@ -67,7 +67,7 @@ def test_every_operation_is_known_to_these_tests(settings: Settings) -> None:
     paths = create_app(settings).openapi()["paths"]
     served = {(method.upper(), path) for path, operations in paths.items() for method in operations}
     for_everybody = {("GET", "/healthz"), ("GET", "/readyz")}
-    for_writers = {("POST", f"/v1/{name}") for name in ("track", "identify", "page", "screen", "group", "alias", "batch")}
+    for_writers = {("POST", f"/v1/{name}") for name in ("track", "identify", "page", "screen", "group", "alias", "batch", "import")}
     assert len(served - for_everybody - for_writers) == len(FOR_ADMINISTRATORS)
 
 

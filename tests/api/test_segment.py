@@ -91,7 +91,7 @@ async def test_an_unknown_event_says_which_one_was_meant(writer: httpx.AsyncClie
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({**TRACK, "event": "Moon Landed"}, "no journey knows an event called 'Moon Landed'"),
     ({**TRACK, "properties": {}}, "basket: Field required"),
-    ({"event": "Basket Filled"}, "it has no userId, no anonymousId, and no email or phone among its traits"),
+    ({"event": "Basket Filled"}, "it has no userId, no anonymousId, and no valid email or phone among its traits"),
     (
         {**TRACK, "timestamp": "noon"},
         "timestamp: 'noon' is not ISO 8601 with a zone, so the time it was received is kept",

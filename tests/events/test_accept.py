@@ -157,7 +157,7 @@ async def test_calls_about_nobody_are_left_out_of_a_batch_with_the_reason_in_the
     await accept(store, understand_all({"batch": calls}, CLOCK), CLOCK)
     assert len(await events(store)) == 1
     assert [record.getMessage() for record in caplog.records] == [
-        "call 0 of a batch is dropped: it has no userId, no anonymousId, and no email or phone among its traits",
+        "call 0 of a batch is dropped: it has no userId, no anonymousId, and no valid email or phone among its traits",
         "call 1 of a batch is dropped: its type is None, and not one of identify, track, page, screen, group, alias",
         "call 2 of a batch is dropped: its type is 'dance', and not one of identify, track, page, screen, group, alias",
     ]

@@ -42,14 +42,14 @@ class Commits:
 
 async def test_calls_that_wait_together_are_stored_together(store: Store) -> None:
     commits, gathering = Commits(store), Gathering(store)
-    await asyncio.gather(*(gathering.accept(call(number), CLOCK) for number in range(100)))
+    await asyncio.gather(*(gathering.accept([call(number)], CLOCK) for number in range(100)))
     assert len(await stored(store)) == 100
     assert commits.count <= 8
 
 
 async def test_more_than_fit_one_transaction_are_stored_too(store: Store) -> None:
     gathering = Gathering(store)
-    await asyncio.gather(*(gathering.accept(call(number, "ada"), CLOCK) for number in range(TOGETHER + 5)))
+    await asyncio.gather(*(gathering.accept([call(number, "ada")], CLOCK) for number in range(TOGETHER + 5)))
     assert len(await stored(store)) == TOGETHER + 5
 
 
@@ -57,7 +57,7 @@ async def test_a_call_is_durable_when_it_returns(store: Store) -> None:
     gathering = Gathering(store)
 
     async def accept_and_look(number: int) -> bool:
-        await gathering.accept(call(number), CLOCK)
+        await gathering.accept([call(number)], CLOCK)
         return f"m{number}" in await stored(store)
 
     assert all(await asyncio.gather(*(accept_and_look(number) for number in range(8))))
@@ -67,27 +67,36 @@ async def test_a_call_that_cannot_be_stored_fails_alone(store: Store) -> None:
     gathering = Gathering(store)
     broken = replace(call(3), data={"what": object()})
     calls = [broken if number == 3 else call(number) for number in range(6)]
-    results = await asyncio.gather(*(gathering.accept(each, CLOCK) for each in calls), return_exceptions=True)
+    results = await asyncio.gather(*(gathering.accept([each], CLOCK) for each in calls), return_exceptions=True)
     assert [result is None for result in results] == [True, True, True, False, True, True]
     assert sorted(await stored(store)) == ["m0", "m1", "m2", "m4", "m5"]
 
 
+async def test_a_batch_is_stored_whole_or_not_at_all_whoever_shares_its_transaction(store: Store) -> None:
+    gathering = Gathering(store)
+    batches = [[call(10 * batch + each) for each in range(3)] for batch in range(4)]
+    batches[2][1] = replace(batches[2][1], data={"what": object()})
+    results = await asyncio.gather(*(gathering.accept(each, CLOCK) for each in batches), return_exceptions=True)
+    assert [result is None for result in results] == [True, True, False, True]
+    assert sorted(await stored(store)) == ["m0", "m1", "m10", "m11", "m12", "m2", "m30", "m31", "m32"]
+
+
 async def test_who_goes_away_takes_nobody_with_them(store: Store) -> None:
     gathering = Gathering(store)
-    waiting = [asyncio.create_task(gathering.accept(call(number), CLOCK)) for number in range(4)]
+    waiting = [asyncio.create_task(gathering.accept([call(number)], CLOCK)) for number in range(4)]
     await asyncio.sleep(0)
     waiting[1].cancel()
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert [isinstance(result, asyncio.CancelledError) for result in results] == [False, True, False, False]
     await gathering.close()
-    await gathering.accept(call(9), CLOCK)
+    await gathering.accept([call(9)], CLOCK)
     assert {"m0", "m2", "m3", "m9"} <= set(await stored(store))
 
 
 async def test_calls_of_a_played_stream_keep_their_own_clock(store: Store) -> None:
     gathering = Gathering(store)
     played = Clock(CLOCK.at - timedelta(days=3000), -1000.0)
-    await asyncio.gather(*(gathering.accept(call(number), played if number % 2 else CLOCK) for number in range(4)))
+    await asyncio.gather(*(gathering.accept([call(number)], played if number % 2 else CLOCK) for number in range(4)))
     async with store.read() as session:
         rows = (await session.exec(select(AcceptedEvent.message_id, AcceptedEvent.clock_offset))).all()
     assert dict(rows) == {"m0": 0, "m1": -1000.0, "m2": 0, "m3": -1000.0}
@@ -95,7 +104,7 @@ async def test_calls_of_a_played_stream_keep_their_own_clock(store: Store) -> No
 
 async def test_closing_waits_for_what_is_being_stored(store: Store) -> None:
     gathering = Gathering(store)
-    waiting = asyncio.create_task(gathering.accept(call(1), CLOCK))
+    waiting = asyncio.create_task(gathering.accept([call(1)], CLOCK))
     await asyncio.sleep(0)
     await gathering.close()
     assert await stored(store) == ["m1"]
@@ -105,5 +114,5 @@ async def test_closing_waits_for_what_is_being_stored(store: Store) -> None:
 @pytest.mark.parametrize("times", [2, 20])
 async def test_a_message_that_comes_many_times_at_once_is_stored_once(store: Store, times: int) -> None:
     gathering = Gathering(store)
-    await asyncio.gather(*(gathering.accept(call(1), CLOCK) for _ in range(times)))
+    await asyncio.gather(*(gathering.accept([call(1)], CLOCK) for _ in range(times)))
     assert await stored(store) == ["m1"]

@@ -122,7 +122,7 @@ def test_refused_lines_are_told_with_number_and_reason_and_the_others_are_import
     assert refused.pop(9).endswith("characters, and a call at most 32,768")
     assert refused == {
         4: "it is JSON, but not an object",
-        5: "it has no userId, no anonymousId, and no email or phone among its traits",
+        5: "it has no userId, no anonymousId, and no valid email or phone among its traits",
         6: "type: 'dance' is not one of identify, track, page, screen, group, alias",
         7: "timestamp: 'yesterday' is not ISO 8601 with a zone",
         8: "basket: Field required",

@@ -9,9 +9,8 @@ from typing import Any, Literal
 import pytest
 from sqlmodel import col, select
 
-from events.accept import accept
-from events.addresses import problems_of
-from events.calls import Clock, understand
+from events.accept import accept, objections
+from events.calls import Call, Clock, understand
 from store.session import Store
 from store.tables import AcceptedEvent, Person
 from workflows.definition import Event, journey
@@ -42,10 +41,14 @@ def declared() -> Iterator[None]:
 
 async def identify(store: Store, traits: dict[str, Any], **context: Any) -> tuple[Person, str]:
     """Say it of Ada; return her profile, and what was noted on the event."""
-    await accept(store, [understand({"userId": "ada", "traits": traits, "context": context}, "identify", CLOCK)], CLOCK)
+    await accept(store, [identifying(traits, **context)], CLOCK)
     async with store.read() as session:
         notes = (await session.exec(select(AcceptedEvent.error).order_by(col(AcceptedEvent.id).desc()))).first()
         return (await session.exec(select(Person))).one(), notes or ""
+
+
+def identifying(traits: dict[str, Any], **context: Any) -> Call:
+    return understand({"userId": "ada", "traits": traits, "context": context}, "identify", CLOCK)
 
 
 async def test_a_declared_trait_is_coerced(store: Store) -> None:
@@ -122,7 +125,7 @@ async def test_an_impossible_address_is_refused_and_the_old_one_stays(store: Sto
     assert (ada.email, ada.phone) == ("ada@example.org", "+4915112345678")
     assert notes.startswith(note)
     assert said not in notes
-    assert problems_of({name: said}) == [notes]
+    assert objections(identifying({name: said})) == [notes]
 
 
 async def test_an_empty_address_takes_it_away(store: Store) -> None:
@@ -132,7 +135,7 @@ async def test_an_empty_address_takes_it_away(store: Store) -> None:
 
 
 def test_every_problem_of_some_traits_is_told() -> None:
-    said = problems_of({"plan": "gold", "seats": "x", "email": "no", "phone": "+4915112345678", "free": 1})
+    said = objections(identifying({"plan": "gold", "seats": "x", "email": "no", "phone": "+4915112345678", "free": 1}))
     assert [each.partition(":")[0] for each in said] == ["traits.plan", "traits.seats", "traits.email"]
 
 
