@@ -72,12 +72,13 @@ class _Meeting:
         one, other = self.circle(join.name), self.circle(join.other)
         if one is other or not _may_be_one(one, other, join):
             return
-        if is_user(other.name) and not is_user(one.name):
-            one.name = other.name
-        one.names |= other.names
-        one.people |= other.people
-        for name in [name for name, circle in self.by_name.items() if circle is other]:
-            self.by_name[name] = one
+        name = other.name if is_user(other.name) and not is_user(one.name) else one.name
+        small, large = sorted((one, other), key=lambda circle: len(circle.names))  # so that no name moves often
+        large.name = name
+        large.names |= small.names
+        large.people |= small.people
+        for each in small.names & self.by_name.keys():
+            self.by_name[each] = large
 
 
 def _may_be_one(one: Circle, other: Circle, join: Join) -> bool:

@@ -18,7 +18,7 @@ async def meet(
 ) -> dict[str, Profile]:
     """Lock these people, adding those we have not met, and let who is `joined` be one; return each by every name asked for.
 
-    Who was erased is no row any more, gets none, and is one with nobody.
+    Who was erased is no row any more, gets none, and is one with nobody. The caller keeps the others' profiles.
 
     May fail with 23505 or 40P01 where another batch does the same at once: to be tried again from the beginning.
     """
@@ -44,10 +44,13 @@ async def meet(
 async def _one(
     connection: AsyncConnection, circle: Circle, rows: dict[int, Profile], new: dict[str, Profile], clock: Clock
 ) -> Profile:
-    """Return who a circle is: somebody new, somebody known, or several known who are one from here on."""
-    first, *others = [rows[each] for each in sorted(circle.people)] or [new[circle.name]]
+    """Return who a circle is: somebody new, somebody known, or several known who are one from here on.
+
+    What they are called is kept with the rest of the profile, when no other row is called so any more.
+    """
+    elder, *others = [rows[each] for each in sorted(circle.people)] or [new[circle.name]]
     for other in others:
-        first = await merge(connection, first, other, circle.name, clock)
-    if first.user_id != circle.name:
-        first.user_id, first.touched = circle.name, True
-    return first
+        await merge(connection, elder, other, circle.name, clock)
+    if elder.user_id != circle.name:
+        elder.user_id, elder.touched = circle.name, True
+    return elder

@@ -10,7 +10,7 @@ from sqlalchemy import and_, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.calls import Clock
-from events.profiles import COLUMNS, TOLD, Profile, keep, same
+from events.profiles import Profile, same, told
 from store.belongings import owned
 from store.tables import AcceptedEvent, Assignment, Consent, Membership, Merge, Person, Run
 from workflows.definition import EXIT
@@ -27,29 +27,25 @@ merges = Merge.__table__  # type: ignore[attr-defined]
 BY = "sojourn"  # who ends a run that another run of the same person stands for
 
 
-async def merge(connection: AsyncConnection, one: Profile, other: Profile, name: str, clock: Clock) -> Profile:
-    """Let two people, both locked, be one from here on, called by `name`; return who they are now.
+async def merge(connection: AsyncConnection, stays: Profile, goes: Profile, name: str, clock: Clock) -> None:
+    """Let two people, both locked, be one from here on: of the row that stays, called by `name` once its profile is kept.
 
     Traits are those last said; the stricter consent holds; of two variants or two runs of one journey and key the elder stays,
     and the other run ends `merged`. What either did reaches the open runs of the other that listen to it, and the merge is an
-    event on the time line. Asked for in either direction, it comes to the same.
+    event on the time line.
     """
-    stays, goes = sorted((one, other), key=lambda each: each.id)
-    told = {"absorbed": goes.user_id, "absorbed_id": goes.id, "into": name}
+    what = {"absorbed": goes.user_id, "absorbed_id": goes.id, "into": name}
     changed = combine(stays, goes)
-    stays.user_id, stays.touched = name, True
     ended = await _end_doubled_runs(connection, stays.id, goes.id, clock)
-    strict = await _strict(connection, stays.id, goes.id)
+    agreed = await _agreed(connection, stays.id, goes.id)
     await _keep_elder_assignments(connection, stays.id, goes.id)
     await _judge_anew(connection, stays.id, goes.id)
     await _hand_over_claim(connection, stays.id, goes.id)
     await _move(connection, stays.id, goes.id, clock.at)
-    await keep(connection, [stays])
-    await _say(connection, stays.id, strict, clock.at)
-    rows = [_event(stays.id, clock, "merge", f"merge/{goes.id}", told, changed)]
+    await _say(connection, stays.id, agreed, clock.at)
+    rows = [_event(stays.id, clock, "merge", f"merge/{goes.id}", what, changed)]
     rows += [_event(stays.id, clock, EXIT, f"merge/{goes.id}/{run}", _order(elder), [], run) for run, elder in ended]
     await connection.execute(insert(events), rows)
-    return stays
 
 
 def combine(stays: Profile, goes: Profile) -> list[str]:
@@ -62,11 +58,10 @@ def combine(stays: Profile, goes: Profile) -> list[str]:
         mine, theirs = stays.fact(name), goes.fact(name)
         later = mine if stays.times.get(name, "") >= goes.times.get(name, "") else theirs
         if not (same(mine, later) and same(theirs, later)):
-            changed.add(TOLD.get(name, name))
+            changed.add(name)
         stays.put(name, later, max(stays.times.get(name, ""), goes.times.get(name, "")))
-    stays.created_at = min(stays.created_at, goes.created_at)
-    stays.tokens |= {token: {**row, "person_id": stays.id} for token, row in goes.tokens.items()}
-    return sorted(changed - set(COLUMNS))
+    stays.created_at, stays.touched = min(stays.created_at, goes.created_at), True
+    return sorted(told(changed))
 
 
 async def _end_doubled_runs(connection: AsyncConnection, stays: int, goes: int, clock: Clock) -> list[tuple[str, str]]:
@@ -91,20 +86,21 @@ def _order(elder: str) -> dict[str, str]:
 Word = tuple[str, str, bool]
 
 
-async def _strict(connection: AsyncConnection, stays: int, goes: int) -> set[tuple[str, str]]:
-    """Return the topics and channels on which at least one of the two has last said no."""
+async def _agreed(connection: AsyncConnection, stays: int, goes: int) -> dict[tuple[str, str], bool]:
+    """Return on which topics and channels the two have said anything: a yes where neither has last said no."""
     said = await _said(connection, (stays, goes))
     ours = [[word for person, word in said if person == each] for each in (stays, goes)]
-    return {place for words in ours for place in _places(word for _, word in said) if holds(words, *place) is False}
+    last = {place: [holds(words, *place) for words in ours] for place in _places(word for _, word in said)}
+    return {place: False not in words for place, words in last.items() if words != [None, None]}
 
 
-async def _say(connection: AsyncConnection, person: int, refused: set[tuple[str, str]], at: datetime) -> None:
-    """Let every no hold: where the other's yes would come last, say no once more; '*' first, for it speaks of all."""
+async def _say(connection: AsyncConnection, person: int, agreed: Mapping[tuple[str, str], bool], at: datetime) -> None:
+    """Say once more what would not hold, by the order of both people's words; '*' first, for it speaks of all channels."""
     words = [word for _, word in await _said(connection, (person,))]
-    for topic, channel in sorted(refused):
-        if holds(words, topic, channel) is not False:
-            words.append((topic, channel, False))
-            row = {"person_id": person, "topic": topic, "channel": channel, "granted": False, "source": "merge", "at": at}
+    for (topic, channel), granted in sorted(agreed.items()):
+        if holds(words, topic, channel) is not granted:
+            words.append((topic, channel, granted))
+            row = {"person_id": person, "topic": topic, "channel": channel, "granted": granted, "source": "merge", "at": at}
             await connection.execute(insert(consents), row)
 
 

@@ -22,8 +22,9 @@ identities = Identity.__table__  # type: ignore[attr-defined]
 devices = Device.__table__  # type: ignore[attr-defined]
 
 TOKEN_LENGTH = 2000
-COLUMNS = {"timezone": "zone", "locale": "locale", "email": "email", "phone": "phone"}  # traits that are columns of their own
-TOLD = {"timezone": "zone", "locale": "locale"}  # and what a run is told of them: addresses it never sees
+TOLD = {"timezone": "zone", "locale": "locale"}  # traits that are columns of their own, under what name
+ADDRESSES = {"email": "email", "phone": "phone"}  # others, of which a run is never told
+COLUMNS = TOLD | ADDRESSES
 
 known_people = (
     select(
@@ -61,9 +62,9 @@ class Profile:
         since = at.astimezone(UTC).isoformat(timespec="microseconds")
         said = {name: context[name] for name in TOLD if context.get(name)} | dict(traits)
         region = region_of({**self.traits, **said}, said.get("locale") or self.columns["locale"]) if "phone" in said else None
-        changed = [TOLD.get(name, name) for name, value in said.items() if self._take(name, value, since, notes, region)]
+        changed = [name for name, value in said.items() if self._take(name, value, since, notes, region)]
         self._take_device(context.get("device"), at, notes)
-        return [name for name in changed if name not in ("email", "phone")]
+        return told(changed)
 
     def fact(self, name: str) -> Any:
         """Return what is known under a name: a trait, or one of the columns; None if nothing is."""
@@ -123,6 +124,11 @@ def _address(name: str, said: str | int, region: str | None) -> str | None:
     if said == "":
         return None
     return email_of(str(said)) if name == "email" else phone_of(said, region)
+
+
+def told(changed: Iterable[str]) -> list[str]:
+    """Return what runs are told has changed: `zone`, `locale`, and traits; of addresses nothing."""
+    return [TOLD.get(name, name) for name in changed if name not in ADDRESSES]
 
 
 def same(one: Any, other: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from hypothesis import given
@@ -62,6 +63,16 @@ def test_an_address_makes_nobody_one_with_somebody_who_has_more_than_that() -> N
         found = circles(["ada"], [by_address("ada", MAIL)], known)
         assert found["ada"].people == set()
         assert MAIL not in found["ada"].names
+
+
+def test_thousands_of_joins_cost_about_as_much_each_as_a_few() -> None:
+    def seconds(count: int) -> float:
+        pairs = [(f"a{number}", f"p{number}") for number in range(count)]
+        since = time.perf_counter()
+        circles([name for name, _ in pairs], [alias(*each) for each in pairs], NOBODY)
+        return time.perf_counter() - since
+
+    assert min(seconds(4000) for _ in range(3)) < 40 * min(seconds(400) for _ in range(3))
 
 
 NAMES = st.sampled_from(["ada", "bob", "cy", ANON, OTHER_ANON, MAIL])

@@ -9,7 +9,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import func
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, func
 from sqlmodel import SQLModel, col, select
 
 from events.accept import accept
@@ -173,6 +175,17 @@ async def test_the_stricter_consent_holds_whichever_was_said_last(store: Store, 
     assert holds(words, "tips", "email") is True
 
 
+async def test_a_yes_that_neither_took_back_stays_a_yes_beside_a_no_on_all_channels(store: Store) -> None:
+    await take(store, call("identify", userId="ada"))
+    await visit(store)
+    ada, visitor = (await person(store, "ada")).id or 0, (await person(store, f"anon:{VISITOR}")).id or 0
+    for owner, channel, granted in ((ada, "*", False), (ada, "email", True), (visitor, "*", True)):
+        await put(store, Consent(person_id=owner, topic="news", channel=channel, granted=granted, at=NOON))
+    await sign_up(store)
+    words = [(each.topic, each.channel, each.granted) for each in await rows(store, Consent, "ada")]
+    assert (holds(words, "news", "email"), holds(words, "news", "sms")) == (True, False)
+
+
 async def test_of_two_runs_of_one_journey_the_elder_goes_on_and_the_other_ends_merged(store: Store) -> None:
     help_, early = SHOP["basket_help", 1], NOON - timedelta(hours=1)
     await request_run(store, help_, f"anon:{VISITOR}", {"basket": "b1"}, Clock(early))
@@ -206,6 +219,102 @@ async def test_a_merge_is_on_the_time_line_with_who_was_absorbed_and_what_it_cha
     await sign_up(store)
     event = next(event for event in await rows(store, AcceptedEvent, "ada") if event.kind == "merge")
     assert (event.data["absorbed"], event.data["into"], event.changed) == (f"anon:{VISITOR}", "ada", ["city", "plan"])
+
+
+async def test_runs_are_told_of_a_language_that_a_merge_changes_and_of_no_address(store: Store) -> None:
+    await take(store, call("identify", userId="ada", context={"locale": "de"}, traits={"email": "ada@example.org"}))
+    later = NOON + timedelta(hours=1)
+    await take(store, call("identify", later, anonymousId=VISITOR, context={"locale": "fr", "timezone": "UTC"}), at=later)
+    await sign_up(store, later)
+    event = next(event for event in await rows(store, AcceptedEvent, "ada") if event.kind == "merge")
+    assert event.changed == ["locale", "zone"]
+
+
+async def test_three_who_turn_out_to_be_one_by_one_call_are(store: Store) -> None:
+    await visit(store)
+    await take(store, call("identify", traits={"email": "ada@example.org", "source": "crm"}))
+    await take(store, call("identify", userId="ada"))
+    await sign_up(store, email="ada@example.org")
+    assert await people(store) == 1
+    assert ((await person(store, "ada")).user_id, (await person(store, "ada")).traits) == ("ada", {"source": "crm"})
+
+
+async def test_an_alias_of_a_name_that_is_a_users_and_a_visitors_makes_one_of_three(store: Store) -> None:
+    for names in ({"userId": "old"}, {"anonymousId": "old"}, {"userId": "new"}):
+        await take(store, call("identify", NOON, **names))
+    await take(store, call("alias", userId="new", previousId="old"))
+    assert await people(store) == 1
+    assert (await person(store, "anon:old")).user_id == "new"
+
+
+USERS, VISITORS, MAILS = ("ada", "bob", "cy"), ("v", "w"), ("a@example.org", "b@example.org")
+Said = tuple[str, str, str, str | None]
+some_mail = st.none() | st.sampled_from(MAILS)
+some_call: st.SearchStrategy[Said] = st.one_of(
+    st.tuples(st.just("alias"), st.sampled_from(USERS), st.sampled_from((*USERS, *VISITORS)), st.none()),
+    st.tuples(st.just("sign up"), st.sampled_from(USERS), st.sampled_from(VISITORS), some_mail),
+    st.tuples(st.just("visit"), st.just(""), st.sampled_from(VISITORS), some_mail),
+    st.tuples(st.just("row of a CRM"), st.just(""), st.just(""), st.sampled_from(MAILS)),
+)
+
+
+class Reckoned:
+    """Who is who, reckoned slowly: each person as their names, what they are called by first."""
+
+    def __init__(self) -> None:
+        self.people: list[list[str]] = []
+
+    def who(self, name: str) -> list[str]:
+        known = next((each for each in self.people if name in each), None)
+        if known is None:
+            self.people.append(known := [name])
+        return known
+
+    def join(self, name: str, other: str, *, firm: bool) -> None:
+        one, two = self.who(name), self.who(other)
+        both_users = not any(":" in each[0] for each in (one, two))
+        if one is two or (both_users and not firm):
+            return
+        if ":" in one[0] and ":" not in two[0]:
+            one.insert(0, two[0])
+        one += [each for each in two if each not in one]
+        self.people = [each for each in self.people if each is not two]
+
+    def say(self, what: str, user: str, other: str, mail: str | None) -> None:
+        name = user or (f"anon:{other}" if other else f"email:{mail}")
+        self.who(name)
+        if what == "alias":
+            self.join(name, other, firm=True)
+        if what in ("alias", "sign up"):
+            self.join(name, f"anon:{other}", firm=what == "alias")
+        if any(each[0] == f"email:{mail}" for each in self.people):
+            self.join(name, f"email:{mail}", firm=False)
+
+
+def said(what: str, user: str, other: str, mail: str | None) -> Call:
+    if what == "alias":
+        return call("alias", userId=user, previousId=other)
+    return call("identify", userId=user, anonymousId=other, traits={"email": mail} if mail else {})
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(some_call, max_size=12))
+async def test_whoever_is_joined_in_whatever_order_are_who_they_slowly_turn_out_to_be(store: Store, calls: list[Said]) -> None:
+    await forget_all(store)
+    reckoned = Reckoned()
+    for each in calls:
+        await take(store, said(*each))
+        reckoned.say(*each)
+    async with store.read() as session:
+        found = (await session.exec(select(Person.user_id, Identity.name).join(Identity))).all()
+    assert {(each[0], name) for each in reckoned.people for name in each} == set(found)
+    assert await people(store) == len(reckoned.people)
+
+
+async def forget_all(store: Store) -> None:
+    async with store.write() as session:
+        for table in reversed(SQLModel.metadata.sorted_tables):
+            await session.exec(delete(table))
 
 
 async def test_an_alias_that_comes_before_its_past_waits_for_it(store: Store) -> None:
