@@ -21,6 +21,7 @@ from events.erase import erase as erase_person
 from events.erase import finish
 from events.export import export as export_person
 from events.keys import SCOPES, Refused, Scope, add, listed, revoke, rotate
+from events.lookup import Ambiguous
 from events.operators import Operator
 from settings import Settings
 from store.session import Store
@@ -124,5 +125,5 @@ def _run(work: Callable[[Store], Awaitable[T]]) -> T:
 
     try:
         return asyncio.run(reach())
-    except Refused as why:
+    except (Refused, Ambiguous) as why:
         raise typer.BadParameter(str(why)) from None

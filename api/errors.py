@@ -16,6 +16,8 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from events.lookup import Ambiguous, Unknown
+
 log = logging.getLogger(__name__)
 
 RETRY_AFTER = {"Retry-After": "1"}
@@ -68,6 +70,14 @@ async def on_invalid(request: Request, error: Exception) -> JSONResponse:
     return answer(422, "invalid", f"{place}: {first['msg']}")
 
 
+async def on_ambiguous(request: Request, error: Exception) -> JSONResponse:
+    return answer(409, "ambiguous", str(error))
+
+
+async def on_unknown(request: Request, error: Exception) -> JSONResponse:
+    return answer(404, "not_found", str(error))
+
+
 async def on_no_store(request: Request, error: Exception) -> JSONResponse:
     log.error("%s %s: the database does not answer: %s", request.method, request.url.path, error)
     return answer(503, "database_unavailable", "the database does not answer; try again in a moment", RETRY_AFTER)
@@ -81,6 +91,8 @@ def handle_errors(app: FastAPI) -> None:
     """Answer every error in our shape. What is a bug is logged by the server, with its traceback."""
     app.add_exception_handler(StarletteHTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(Ambiguous, on_ambiguous)
+    app.add_exception_handler(Unknown, on_unknown)
     for away in (OperationalError, InterfaceError, PoolTimeoutError, ConnectionError, gaierror):
         app.add_exception_handler(away, on_no_store)
     app.add_exception_handler(Exception, on_bug)

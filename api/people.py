@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,11 +15,13 @@ from api.access import READ, ByHeader, InClock, InSettings, InStore, key_name
 from api.body import BoundedRoute
 from api.errors import Problem, problems
 from api.views import CardView, ConsentView, DeviceView, MessageView, RunSummary, UserView, summary_of
-from events.calls import ID_BYTES
-from events.lookup import Ambiguous, find
-from events.meeting import meet
+from events.accept import retrying
+from events.calls import ID_BYTES, Clock
+from events.lookup import Unknown, find
+from events.meeting import meet_one
 from events.operators import Operator
 from events.segments import IN
+from store.session import Store
 from store.tables import Consent, Delivery, Device, Identity, InboxCard, Membership, Person, Run
 from workflows.clock import zone
 from workflows.segments import LIFECYCLE, SEGMENTS
@@ -65,13 +67,10 @@ class Inbox(BaseModel):
 
 async def someone(user_id: UserId, store: InStore) -> Person:
     """Return the person of that name, or answer 404; one who was erased is nobody any more."""
-    try:
-        async with store.read() as session:
-            person = await find(session, user_id)
-    except Ambiguous as several:
-        raise Problem(409, "ambiguous", str(several)) from None
+    async with store.read() as session:
+        person = await find(session, user_id)
     if person is None or person.erased_at is not None:
-        raise Problem(404, "not_found", f"nobody is known as {user_id!r}")
+        raise Unknown(f"nobody is known as {user_id!r}")
     return person
 
 
@@ -123,7 +122,7 @@ async def read(person: Someone, key: CardKey, store: InStore) -> CardView:
     return CardView(**card.model_dump())
 
 
-@router.put("/v1/users/{user_id:path}/consent", summary="Record a consent or an opt-out")
+@router.put("/v1/users/{user_id:path}/consent", summary="Record a consent or an opt-out", responses=UNKNOWN)
 async def consent(
     request: Request,
     user_id: UserId,
@@ -133,26 +132,23 @@ async def consent(
     x_actor: ByHeader = "",
     x_reason: ByHeader = "",
 ) -> ConsentView:
-    """Record what a person said. The latest word on a topic and channel holds; somebody new is kept, so that a no is."""
+    """Record what a person said. The latest word on a topic and channel holds; a new user is kept, so that a no is."""
     if "\0" in user_id or len(user_id.encode()) > ID_BYTES:
         raise Problem(422, "invalid", f"user_id: at most {ID_BYTES} bytes, without NUL")
-    async with store.write() as session:
-        person = (await meet(await session.connection(), [user_id], clock))[user_id]
-        if person.erased:
-            raise Problem(404, "not_found", f"nobody is known as {user_id!r}")
-        row = Consent(
-            person_id=person.id,
-            topic=body.topic,
-            channel=body.channel or "*",
-            granted=body.granted,
-            source=body.source,
-            at=clock.at,
-        )
-        session.add(row)
-        said = {"topic": row.topic, "channel": row.channel, "granted": row.granted}
-        by = Operator(x_actor or "app", x_reason or f"said in {body.source}", key_name(request), clock.at)
-        session.add(by.did("consent", person_id=person.id, details=said))
+    by = Operator(x_actor or "app", x_reason or f"said in {body.source}", key_name(request), clock.at)
+    row = await retrying(lambda: _record(store, user_id, body, clock, by))
     return ConsentView(**row.model_dump())
+
+
+async def _record(store: Store, user_id: str, body: ConsentBody, clock: Clock, by: Operator) -> Consent:
+    said: dict[str, Any] = {"topic": body.topic, "channel": body.channel or "*", "granted": body.granted}
+    async with store.write() as session:
+        person = await meet_one(session, user_id, clock)
+        if person is None or person.id is None or person.erased_at is not None:
+            raise Unknown(f"nobody is known as {user_id!r}")
+        row = Consent(**said, person_id=person.id, source=body.source, at=clock.at)
+        session.add_all((row, by.did("consent", person_id=person.id, details=said)))
+    return row
 
 
 @router.get("/v1/users/{user_id:path}", summary="Look at a person", responses=UNKNOWN)

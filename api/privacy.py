@@ -16,10 +16,11 @@ from temporalio.service import RPCError
 
 from api.access import ADMIN, InOperator, InStore, InTemporal
 from api.body import BoundedRoute
-from api.errors import Problem, problems
+from api.errors import problems
 from api.people import UserId
 from events.erase import erase, finish
 from events.export import export
+from events.lookup import Unknown
 from store.session import Store
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,9 @@ LOOK_SECONDS = 0.2
 
 router = APIRouter(route_class=BoundedRoute, tags=["People"], dependencies=ADMIN)
 
-SAY_NO = problems({404: "Nobody is known by that id.", 422: "X-Actor or X-Reason is missing."})
+SAY_NO = problems(
+    {404: "Nobody is known by that name.", 409: "That address is several people's.", 422: "X-Actor or X-Reason is missing."}
+)
 
 
 class Forgotten(BaseModel):
@@ -44,7 +47,7 @@ async def forget(user_id: UserId, store: InStore, temporal: InTemporal, operator
     """Delete all that is known of a person. When this answers no row is left, and a late event recreates nobody."""
     erasure = await erase(store, user_id.replace("\0", ""), operator)
     if erasure is None:
-        raise _unknown(user_id)
+        raise Unknown(f"nobody is known as {user_id!r}")
     done = temporal is not None and await _finished(store, temporal, erasure)
     response.status_code = 200 if done else 202
     return Forgotten(histories_deleted=done)
@@ -55,7 +58,7 @@ async def take_out(user_id: UserId, store: InStore, operator: InOperator) -> JSO
     """Return all that is known of a person: their rows in every table, and what the histories of their runs hold."""
     known: dict[str, Any] | None = await export(store, user_id.replace("\0", ""), operator)
     if known is None:
-        raise _unknown(user_id)
+        raise Unknown(f"nobody is known as {user_id!r}")
     return JSONResponse(jsonable_encoder(known))
 
 
@@ -69,7 +72,3 @@ async def _finished(store: Store, temporal: Client, erasure: int) -> bool:
         log.warning("erasure %s goes on in the workers: %s", erasure, type(error).__name__)
         return False
     return True
-
-
-def _unknown(user_id: str) -> Problem:
-    return Problem(404, "not_found", f"nobody is known as {user_id!r}")

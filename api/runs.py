@@ -68,8 +68,8 @@ class Taken(BaseModel):
     status_code=201,
     responses=problems(
         {
-            404: "There is no such journey.",
-            409: "The person may not enter now; the message says why.",
+            404: "There is no such journey, or nobody has that address.",
+            409: "The person may not enter now, or the address is several people's; the message says why.",
             422: "The data does not fit the event that starts the journey, or the idempotency key came with another request.",
         }
     ),

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
+from events.addresses import EMAIL, PHONE
 from events.calls import Clock
 from events.erased import erased_among
 from events.joining import Circle, Join, circles
+from events.lookup import TOKEN, Unknown, hold
 from events.merging import merge
 from events.profiles import Profile, add_people, lock_by_name, name, nobody
+from store.tables import Person
 
 
 async def meet(
@@ -39,6 +44,20 @@ async def meet(
     fresh = {each: who[id(circle)].id for circle in everybody for each in circle.names if each not in known and each in met}
     await name(connection, fresh)
     return plain | {each: who[id(circle)] for each, circle in met.items()} | {each: nobody(each, clock.at) for each in gone}
+
+
+async def meet_one(session: AsyncSession, name: str, clock: Clock) -> Person | None:
+    """Return who is meant by a name that somebody gives us, locked: a user or visitor is met by now; None for who was erased.
+
+    Raises Ambiguous for an address of several people, and Unknown for an address or token of nobody: it is no proof of who
+    somebody is. May fail as `meet` does.
+    """
+    if (person := await hold(session, name)) is not None:
+        return person
+    if name.startswith((EMAIL, PHONE, TOKEN)):
+        raise Unknown(f"nobody is known as {name!r}")
+    met = (await meet(await session.connection(), [name], clock))[name]
+    return (await session.exec(select(Person).where(Person.id == met.id))).first()
 
 
 async def _one(

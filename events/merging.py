@@ -10,7 +10,7 @@ from sqlalchemy import and_, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.calls import Clock
-from events.profiles import Profile, same, told
+from events.profiles import ADDRESSES, Profile, same, told
 from store.belongings import owned
 from store.tables import AcceptedEvent, Assignment, Consent, Membership, Merge, Person, Run
 from workflows.definition import EXIT
@@ -61,6 +61,7 @@ def combine(stays: Profile, goes: Profile) -> list[str]:
             changed.add(name)
         stays.put(name, later, max(stays.times.get(name, ""), goes.times.get(name, "")))
     stays.created_at, stays.touched = min(stays.created_at, goes.created_at), True
+    stays.readdressed |= not changed.isdisjoint(ADDRESSES)
     return sorted(told(changed))
 
 

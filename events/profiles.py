@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, delete, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from events.addresses import email_of, phone_of, region_of
+from events.addresses import EMAIL, PHONE, email_of, phone_of, region_of
 from store.many import among, insert_rows, update_rows
 from store.tables import Device, Identity, Person
 from workflows.clock import zone
@@ -36,6 +36,11 @@ known_people = (
     .order_by(people.c.id)
     .with_for_update(of=people)
 )
+former_addresses = delete(identities).where(
+    identities.c.person_id == bindparam("person"),
+    or_(identities.c.name.startswith(EMAIL), identities.c.name.startswith(PHONE)),
+    identities.c.name.not_in([bindparam("called"), bindparam("mail"), bindparam("number")]),
+)
 just_met = select(people.c.id, people.c.user_id).where(among(people.c.user_id, "names"))
 
 
@@ -52,6 +57,7 @@ class Profile:
     times: dict[str, str]
     new: bool = False  # met for the first time
     touched: bool = False
+    readdressed: bool = False  # an address that may be a name of theirs is theirs no more
     tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def learn(self, traits: Mapping[str, Any], context: Mapping[str, Any], at: datetime, notes: list[str]) -> list[str]:
@@ -104,7 +110,9 @@ class Profile:
         except Misfit as misfit:
             notes.append(str(misfit))
             return False
-        differs = self.columns[COLUMNS[name]] != new
+        old = self.columns[COLUMNS[name]]
+        differs = old != new
+        self.readdressed |= differs and name in ADDRESSES and old is not None
         self.columns[COLUMNS[name]], self.times[name], self.touched = new, since, True
         return differs
 
@@ -166,6 +174,8 @@ async def keep(connection: AsyncConnection, profiles: Iterable[Profile]) -> None
     profiles = list(profiles)
     if touched := [_row(each) for each in profiles if each.touched]:
         await update_rows(connection, people, touched)
+    if readdressed := [_addresses(each) for each in profiles if each.readdressed]:
+        await connection.execute(former_addresses, readdressed)
     tokens = {token: row for each in profiles for token, row in each.tokens.items()}
     if tokens:
         await connection.execute(_upsert_device(connection), [tokens[token] for token in sorted(tokens)])
@@ -199,6 +209,17 @@ def _stranger(row: int, user_id: str, at: datetime, *, erased: bool = False) -> 
 def _profile(row: Any) -> Profile:
     columns = {name: getattr(row, name) for name in COLUMNS.values()}
     return Profile(row.id, row.user_id, row.erased_at is not None, row.created_at, columns, row.traits, row.trait_times)
+
+
+def _addresses(profile: Profile) -> dict[str, Any]:
+    """Return by what a person may be known: what they are called, and their addresses of today."""
+    mail, number = profile.columns["email"], profile.columns["phone"]
+    return {
+        "person": profile.id,
+        "called": profile.user_id,
+        "mail": f"{EMAIL}{(mail or '').lower()}",
+        "number": f"{PHONE}{number}",
+    }
 
 
 def _row(profile: Profile) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from events.accept import retrying
 from events.calls import Clock, misfit
 from events.enrol import Refused, enrol
-from events.meeting import meet
+from events.meeting import meet_one
 from events.operators import Operator
 from store.session import Store, announce, lock
-from store.tables import AcceptedEvent, Operation, Person, Run
+from store.tables import AcceptedEvent, Operation, Run
 from workflows.definition import EXIT, Definition, Event
 from workflows.run import Order
 
@@ -69,15 +69,16 @@ async def request_run(
 ) -> Requested | Refused | Misused:
     """Let a person enter a journey: the run's row and its trigger are durable on return, and the router starts it.
 
-    Data beyond the trigger's fields is stored, and stays out. Raises Unfit for data that does not start this journey. The
-    same idempotency key with the same request answers with the run that it started the first time.
+    Data beyond the trigger's fields is stored, and stays out. Raises Unfit for data that does not start this journey, Unknown
+    and Ambiguous for an address that is not one person's. The same idempotency key with the same request answers with the run
+    that it started the first time.
     """
     trigger = fitting(definition, data, event).name
     digest = _digest(definition.name, user_id, data, trigger)
 
     async def attempt() -> Requested | Refused | Misused:
         async with store.write() as session:
-            person = await _met(session, user_id, clock)
+            person = await meet_one(session, user_id, clock)
             if idempotency_key is not None and (earlier := await _earlier(session, idempotency_key)) is not None:
                 return Requested(earlier, again=True) if earlier.request == digest else Misused(earlier.id)
             if person is None or person.erased_at is not None:
@@ -107,12 +108,6 @@ def operation(run: Run, action: str, order: Order, clock: Clock, key_name: str =
     """Return the record of what an operator did to a run."""
     by = Operator(order.actor, order.reason, key_name, clock.at)
     return by.did(action, run_id=run.id, person_id=run.person_id, step=order.step)
-
-
-async def _met(session: AsyncSession, user_id: str, clock: Clock) -> Person | None:
-    """Return the person, met by now; None for somebody who was erased."""
-    met = await meet(await session.connection(), [user_id], clock)
-    return (await session.exec(select(Person).where(Person.id == met[user_id].id))).first()
 
 
 async def _earlier(session: AsyncSession, idempotency_key: str) -> Run | None:

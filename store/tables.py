@@ -61,13 +61,13 @@ class Person(SQLModel, table=True):
     """One profile. Its row is the lock under which this person's events are accepted and messages begin."""
 
     __tablename__ = "people"
-    __table_args__ = NEVER_AGAIN
+    __table_args__ = (Index("people_by_email", text("lower(email)")), NEVER_AGAIN)
 
     id: int | None = Field(default=None, primary_key=True, sa_type=Id)
     user_id: str = Field(unique=True)
     zone: str = ""
     locale: str = ""
-    email: str | None = Field(default=None, index=True)
+    email: str | None = None
     phone: str | None = Field(default=None, index=True)
     traits: dict[str, Any] = Field(default_factory=dict, sa_type=Document)
     trait_times: dict[str, str] = Field(default_factory=dict, sa_type=Document)  # when each trait was set, ISO 8601

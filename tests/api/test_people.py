@@ -15,6 +15,7 @@ from tests.api.test_collect import refused
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SAID = {"topic": "community", "channel": "email", "granted": False, "source": "app"}
+BY = {"X-Actor": "eve", "X-Reason": "asked by letter"}
 KNOWN = {
     "userId": "ada",
     "traits": {"plan": "pro", "email": "ada@example.org", "phone": "+4915112345678"},
@@ -164,6 +165,36 @@ async def test_a_malformed_consent_names_the_field(admin: httpx.AsyncClient, bod
 @pytest.mark.parametrize("what", ["", "/runs", "/messages", "/inbox"])
 async def test_an_unknown_person_is_not_found(admin: httpx.AsyncClient, user_id: str, what: str) -> None:
     assert refused(await admin.get(f"/v1/users/{user_id}{what}")) == (404, "not_found")
+
+
+@pytest.mark.parametrize("name", ["email:ADA@example.org", "phone:+4915112345678", "token:t1"])
+async def test_what_is_said_by_an_address_or_a_device_is_its_persons(admin: httpx.AsyncClient, ada: Person, name: str) -> None:
+    assert (await admin.put(f"/v1/users/{name}/consent", json=SAID)).status_code == 200
+    assert len((await admin.get("/v1/users/ada")).json()["consents"]) == 1
+    assert (await admin.delete(f"/v1/users/{name}", headers=BY)).status_code == 202
+    assert (await admin.get("/v1/users/ada")).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["email:eve@example.org", "phone:+4930123456", "token:t9"])
+async def test_nobody_is_met_by_an_address(admin: httpx.AsyncClient, name: str) -> None:
+    assert refused(await admin.put(f"/v1/users/{name}/consent", json=SAID)) == (404, "not_found")
+    asked = {"user_id": name, "data": {"basket": "b1"}}
+    assert refused(await admin.post("/v1/journeys/basket_help/runs", json=asked)) == (404, "not_found")
+
+
+async def test_an_address_of_several_people_is_answered_with_who_they_are(admin: httpx.AsyncClient, ada: Person) -> None:
+    await admin.post("/v1/identify", json={"userId": "bob", "traits": {"email": "ada@example.org"}})
+    name = "email:ada@example.org"
+    asked = {"user_id": name, "data": {"basket": "b1"}}
+    for answer in (
+        await admin.get(f"/v1/users/{name}"),
+        await admin.put(f"/v1/users/{name}/consent", json=SAID),
+        await admin.delete(f"/v1/users/{name}", headers=BY),
+        await admin.get(f"/v1/users/{name}/export", headers=BY),
+        await admin.post("/v1/journeys/basket_help/runs", json=asked),
+    ):
+        assert refused(answer) == (409, "ambiguous")
+        assert answer.json()["error"]["message"] == f"{name!r} is the address of several people: ada, bob"
 
 
 async def test_the_erased_are_nobody(admin: httpx.AsyncClient, house: Store, ada: Person) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -16,7 +17,7 @@ from sqlmodel import SQLModel, col, select
 
 from events.accept import accept
 from events.calls import Call, Clock, understand
-from events.lookup import Ambiguous, find
+from events.lookup import Ambiguous, Unknown, find
 from events.merging import holds
 from events.request import request_run
 from store.belongings import owned
@@ -258,43 +259,57 @@ some_call: st.SearchStrategy[Said] = st.one_of(
 )
 
 
+@dataclass
+class Reckoning:
+    """One person: their names, what they are called by first, and the address that they said last, and when."""
+
+    names: list[str]
+    mail: tuple[int, str] = (-1, "")
+
+
 class Reckoned:
-    """Who is who, reckoned slowly: each person as their names, what they are called by first."""
+    """Who is who, reckoned slowly."""
 
     def __init__(self) -> None:
-        self.people: list[list[str]] = []
+        self.people: list[Reckoning] = []
 
-    def who(self, name: str) -> list[str]:
-        known = next((each for each in self.people if name in each), None)
+    def who(self, name: str) -> Reckoning:
+        known = next((each for each in self.people if name in each.names), None)
         if known is None:
-            self.people.append(known := [name])
+            self.people.append(known := Reckoning([name]))
         return known
 
     def join(self, name: str, other: str, *, firm: bool) -> None:
         one, two = self.who(name), self.who(other)
-        both_users = not any(":" in each[0] for each in (one, two))
+        both_users = not any(":" in each.names[0] for each in (one, two))
         if one is two or (both_users and not firm):
             return
-        if ":" in one[0] and ":" not in two[0]:
-            one.insert(0, two[0])
-        one += [each for each in two if each not in one]
+        if ":" in one.names[0] and ":" not in two.names[0]:
+            one.names.insert(0, two.names[0])
+        one.names += [each for each in two.names if each not in one.names]
+        one.mail = max(one.mail, two.mail)
         self.people = [each for each in self.people if each is not two]
 
-    def say(self, what: str, user: str, other: str, mail: str | None) -> None:
+    def say(self, moment: int, what: str, user: str, other: str, mail: str | None) -> None:
         name = user or (f"anon:{other}" if other else f"email:{mail}")
         self.who(name)
         if what == "alias":
             self.join(name, other, firm=True)
         if what in ("alias", "sign up"):
             self.join(name, f"anon:{other}", firm=what == "alias")
-        if any(each[0] == f"email:{mail}" for each in self.people):
+        if any(each.names[0] == f"email:{mail}" for each in self.people):
             self.join(name, f"email:{mail}", firm=False)
+        if mail:
+            self.who(name).mail = moment, mail
+        for each in self.people:
+            theirs = (each.names[0], f"email:{each.mail[1]}")
+            each.names = [name for name in each.names if name in theirs or not name.startswith("email:")]
 
 
-def said(what: str, user: str, other: str, mail: str | None) -> Call:
+def said(at: datetime, what: str, user: str, other: str, mail: str | None) -> Call:
     if what == "alias":
-        return call("alias", userId=user, previousId=other)
-    return call("identify", userId=user, anonymousId=other, traits={"email": mail} if mail else {})
+        return call("alias", at, userId=user, previousId=other)
+    return call("identify", at, userId=user, anonymousId=other, traits={"email": mail} if mail else {})
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -302,12 +317,13 @@ def said(what: str, user: str, other: str, mail: str | None) -> Call:
 async def test_whoever_is_joined_in_whatever_order_are_who_they_slowly_turn_out_to_be(store: Store, calls: list[Said]) -> None:
     await forget_all(store)
     reckoned = Reckoned()
-    for each in calls:
-        await take(store, said(*each))
-        reckoned.say(*each)
+    for moment, each in enumerate(calls):
+        at = NOON + timedelta(minutes=moment)
+        await take(store, said(at, *each), at=at)
+        reckoned.say(moment, *each)
     async with store.read() as session:
         found = (await session.exec(select(Person.user_id, Identity.name).join(Identity))).all()
-    assert {(each[0], name) for each in reckoned.people for name in each} == set(found)
+    assert {(each.names[0], name) for each in reckoned.people for name in each.names} == set(found)
     assert await people(store) == len(reckoned.people)
 
 
@@ -352,6 +368,42 @@ async def test_a_person_is_found_by_address_and_by_device_unless_several_have_it
     await take(store, call("identify", userId="bob", traits={"email": "home@example.org"}))
     with pytest.raises(Ambiguous, match="ada, bob"):
         await person(store, "email:home@example.org")
+
+
+@pytest.mark.parametrize("name", ["email:ADA@Example.org", "email: ada@example.org", "phone:+49 30 123456", "phone:+4930123456"])
+async def test_an_address_finds_its_person_however_it_is_written(store: Store, name: str) -> None:
+    await take(store, call("identify", userId="ada", traits={"email": "Ada@example.org", "phone": "+49 (30) 12 34 56"}))
+    assert (await person(store, name)).user_id == "ada"
+
+
+async def test_an_address_that_names_one_and_is_on_anothers_profile_is_ambiguous(store: Store) -> None:
+    await take(store, call("identify", traits={"email": "home@example.org"}))
+    for user in ("ada", "bob"):
+        await take(store, call("identify", userId=user, traits={"email": "home@example.org"}))
+    with pytest.raises(Ambiguous, match="ada, bob"):
+        await person(store, "email:home@example.org")
+
+
+async def test_an_address_that_its_person_has_given_up_is_no_name_of_theirs(store: Store) -> None:
+    later = NOON + timedelta(hours=1)
+    await take(store, call("identify", traits={"email": "old@example.org"}))
+    await take(store, call("identify", userId="ada", traits={"email": "old@example.org"}))
+    await take(store, call("identify", later, userId="ada", traits={"email": "new@example.org"}), at=later)
+    await take(store, call("identify", later, traits={"email": "old@example.org", "plan": "pro"}), at=later)
+    assert (await person(store, "ada")).traits == {}
+    assert (await person(store, "email:old@example.org")).user_id == "email:old@example.org"
+    await take(store, call("identify", later, userId="bob", traits={"email": "old@example.org"}), at=later)
+    assert (await person(store, "email:old@example.org")).user_id == "bob"
+
+
+async def test_a_run_that_is_asked_for_by_an_address_is_its_persons_and_nobody_is_met_by_one(store: Store) -> None:
+    await take(store, call("identify", userId="ada", traits={"email": "ada@example.org"}))
+    await request_run(store, SHOP["basket_help", 1], "email:ada@example.org", {"basket": "b1"}, Clock(NOON))
+    assert len(await rows(store, Run, "ada")) == 1
+    for name in ("email:eve@example.org", "phone:+4930123456", "token:t9"):
+        with pytest.raises(Unknown, match="nobody is known as"):
+            await request_run(store, SHOP["basket_help", 1], name, {"basket": "b1"}, Clock(NOON))
+    assert await people(store) == 1
 
 
 async def test_merges_events_and_requests_at_once_end_in_one_person_and_lose_nothing(store: Store) -> None:

@@ -29,7 +29,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("absorbed_id"),
     )
     op.create_index("ix_merges_into_id", "merges", ["into_id"])
-    op.create_index("ix_people_email", "people", ["email"])
     op.create_index("ix_people_phone", "people", ["phone"])
     op.add_column("events", Column("met_as", ID, nullable=True))
     op.add_column("runs", Column("met_as", ID, nullable=True))

@@ -14,6 +14,7 @@ REAL_TIME = sa.text("turns_at IS NOT NULL AND clock_offset = 0")
 
 
 def upgrade() -> None:
+    op.create_index("people_by_email", "people", [sa.text("lower(email)")])
     op.create_index("events_by_moment", "events", ["person_id", "name", HAPPENED])
     op.create_table(
         "memberships",
