@@ -165,16 +165,16 @@ def audience(
 
 
 async def _audience(name: str, sample: int, at: str) -> Audience:
+    from connecting import open_store
     from events.audience import audience as judge
     from events.calls import moment
-    from store.session import Store
 
     if name not in SEGMENTS:
         known = ", ".join(sorted(SEGMENTS)) or "none"
         raise typer.BadParameter(f"there is no segment {name!r} in the journeys folder; there is {known}")
     if at and moment(at) is None:
         raise typer.BadParameter(f"--at {at!r} is not ISO 8601 with a zone")
-    store = Store(Settings().database_url)
+    store = open_store(Settings())
     try:
         return await judge(store, SEGMENTS[name], sample=sample, now=moment(at))
     finally:

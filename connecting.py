@@ -1,4 +1,4 @@
-"""How a process of ours reaches Temporal: the same converter, namespace and credentials everywhere."""
+"""How a process of ours reaches Temporal and the database: with the same converter, credentials and keys everywhere."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import TLSConfig
 
 from settings import Settings
+from store.session import Store
 
 
 async def connect(settings: Settings, *, lazy: bool = False) -> Client:
@@ -19,6 +20,11 @@ async def connect(settings: Settings, *, lazy: bool = False) -> Client:
         tls=_tls(settings),
         lazy=lazy,
     )
+
+
+def open_store(settings: Settings) -> Store:
+    """Open the database of the settings, with the key by which erased people are known. Close it at the end."""
+    return Store(settings.database_url, erasure_key=settings.erasure_key.get_secret_value())
 
 
 def _tls(settings: Settings) -> TLSConfig | bool:

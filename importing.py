@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from connecting import open_store
 from events.calls import Call, Clock
 from events.files import BadFile, digest, opened
 from events.forecast import forecast
@@ -64,7 +65,7 @@ def _on_disk(file: str) -> Iterator[Path]:
 
 
 async def _import(wish: Wish, file: Path, settings: Settings) -> None:
-    store, talk = Store(settings.database_url), Console(stderr=True, soft_wrap=True)
+    store, talk = open_store(settings), Console(stderr=True, soft_wrap=True)
     try:
         fingerprint = await asyncio.to_thread(digest, file)
         tally = await progress_of(store, fingerprint)

@@ -16,7 +16,7 @@ from rich.table import Table
 from sqlmodel import col, select
 from temporalio.service import RPCError
 
-from connecting import connect
+from connecting import connect, open_store
 from events.erase import erase as erase_person
 from events.erase import finish
 from events.export import export as export_person
@@ -117,7 +117,7 @@ def _operator(actor: str, reason: str) -> Operator:
 def _run(work: Callable[[Store], Awaitable[T]]) -> T:
     async def reach() -> T:
         settings = Settings()
-        store = Store(settings.database_url, erasure_key=settings.erasure_key.get_secret_value())
+        store = open_store(settings)
         try:
             return await work(store)
         finally:

@@ -13,7 +13,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.all import activities
-from connecting import connect
+from connecting import connect, open_store
 from events.erase import erase_for_ever
 from events.matching import Matching
 from events.reconcile import reconcile_for_ever
@@ -33,7 +33,7 @@ CACHED_RUNS = 1000
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Load the journeys, connect, and work until `stop` is set."""
     load(settings.journeys)
-    store = Store(settings.database_url, erasure_key=settings.erasure_key.get_secret_value())
+    store = open_store(settings)
     client = await _reach(settings)
     await work(settings, store, client, stop)
     await store.close()

@@ -12,7 +12,7 @@ from temporalio.client import Client
 from api import audit, collect, events, health, journeys, mailbox, orders, people, privacy, runs, segments
 from api.errors import handle_errors
 from api.shed import Load
-from connecting import connect
+from connecting import connect, open_store
 from events.gather import Gathering
 from loading import load
 from settings import Settings
@@ -59,8 +59,7 @@ def create_app(settings: Settings, store: Store | None = None, temporal: Client 
 async def _up(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     load(settings.journeys)
-    erasure_key = settings.erasure_key.get_secret_value()
-    opened = None if hasattr(app.state, "store") else Store(settings.database_url, erasure_key=erasure_key)
+    opened = None if hasattr(app.state, "store") else open_store(settings)
     if opened is not None:
         _stand_on(app, opened)
     app.state.temporal = app.state.temporal or await connect(settings, lazy=True)

@@ -18,7 +18,7 @@ from activities.transport import Parcel
 from api.app import create_app
 from bench.bare import BareOnboarding, BareSends
 from bench.sends import Sends
-from connecting import connect
+from connecting import connect, open_store
 from engine.server import serve
 from events.route import Router
 from loading import load
@@ -74,7 +74,7 @@ async def house(database_url: str | None = None) -> AsyncIterator[House]:
 
 @asynccontextmanager
 async def _contenders(settings: Settings) -> AsyncIterator[House]:
-    temporal, store = await connect(settings), Store(settings.database_url)
+    temporal, store = await connect(settings), open_store(settings)
     provider, bare = Provider(), BareSends()
     ours = Worker(
         temporal,

@@ -21,7 +21,7 @@ from sqlalchemy import func, insert, text
 from sqlmodel import col, select
 from temporalio.client import Client
 
-from connecting import connect
+from connecting import connect, open_store
 from engine.postgres import throwaway_postgres
 from engine.server import serve
 from events.accept import Manner, accept
@@ -102,7 +102,7 @@ async def _bench(url: str) -> AsyncIterator[Bench]:
             settings = Settings(
                 TEMPORAL_ADDRESS=engine.address, TEMPORAL_NAMESPACE=engine.namespace, database_url=url, _env_file=None
             )
-            store, temporal = Store(url), await connect(settings)
+            store, temporal = open_store(settings), await connect(settings)
             yield Bench(store, temporal, Router(store, temporal, settings, "bench"))
             await store.close()
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from sqlalchemy import func
 from sqlmodel import col, select
 
-from connecting import connect
+from connecting import connect, open_store
 from demo.player import Call, Player
 from dev import House
 from settings import DEVELOPMENT_ADMIN_KEY
@@ -36,7 +36,7 @@ async def show(up: House, console: Console) -> None:
     moments = [call.at for calls in lives.values() for call in calls]
     end = max(moments) + timedelta(days=1)
     console.print(f"Playing {len(moments)} events of {len(lives)} people, {min(moments):%d %b %Y} to {end:%d %b %Y}.")
-    store = Store(up.settings.database_url)
+    store = open_store(up.settings)
     temporal = await connect(up.settings)
     headers = {"Authorization": f"Bearer {DEVELOPMENT_ADMIN_KEY}"}
     async with httpx.AsyncClient(base_url=up.url, headers=headers, timeout=60, trust_env=False) as api:

@@ -27,7 +27,6 @@ HOW: dict[str, Any] = {
     "json_serializer": lambda value: to_json(value).decode(),  # several times as fast as SQLAlchemy's default, and so is reading
     "json_deserializer": from_json,
 }
-DEVELOPMENT_ERASURE_KEY = "erasure-development"
 AT_LATEST_SECONDS = 0.2  # two commits within one tick of the file system's clock may look like one
 
 
@@ -37,7 +36,7 @@ class Store:
     `erasure_key` keys the hashes of the names of those who were erased; each process that shares a database has the same.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10, erasure_key: str = DEVELOPMENT_ERASURE_KEY) -> None:
+    def __init__(self, url: str, *, erasure_key: str, pool_size: int = 10) -> None:
         self.engine = _engine(url, pool_size).execution_options(sojourn_erasure_key=erasure_key)
         self._durable = self.engine.execution_options(sojourn_writes=True, sojourn_durable=True)
         self._brisk = self.engine.execution_options(sojourn_writes=True, sojourn_durable=False)

@@ -21,7 +21,7 @@ from temporalio.client import Client, WorkflowHandle
 from api.app import create_app
 from demo.player import Player
 from events.route import Router
-from settings import DEVELOPMENT_ADMIN_KEY, Settings
+from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_ERASURE_KEY, Settings
 from store.migrate import migrate
 from store.session import Store
 from store.tables import AcceptedEvent, Person, Run
@@ -224,7 +224,7 @@ async def stage(
     )
     PLAYED.queues.append((temporal, chosen.task_queue))
     await asyncio.to_thread(migrate, database_url)
-    store = Store(database_url)
+    store = Store(database_url, erasure_key=DEVELOPMENT_ERASURE_KEY)
     app = create_app(chosen, store, temporal)
     transport = httpx.ASGITransport(app)
     headers = {"Authorization": f"Bearer {DEVELOPMENT_ADMIN_KEY}"}

@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "store": {"store"},
     "settings": {"workflows"},
-    "connecting": {"settings"},
+    "connecting": {"settings", "store"},
     "loading": {"workflows"},
     "activities": {"activities", "workflows", "store", "settings"},
     "events": {"events", "workflows", "store", "settings"},

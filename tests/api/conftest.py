@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from api.app import create_app
+from connecting import open_store
 from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_WRITE_KEY, Settings
 from store.session import Store
 from tests.databases import SqliteDatabases, databases, postgresql, sqlite
@@ -27,7 +28,7 @@ def settings(sqlite: SqliteDatabases) -> Settings:
 @pytest.fixture
 async def house(settings: Settings, shop: None) -> AsyncIterator[Store]:
     """The store that the API stands on."""
-    store = Store(settings.database_url)
+    store = open_store(settings)
     yield store
     await store.close()
 

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from sqlmodel import SQLModel
 
 from api.mailbox import router
-from settings import Settings
+from settings import DEVELOPMENT_ERASURE_KEY, Settings
 from store.session import Store
 from store.tables import MailboxItem, Person, Run
 
@@ -22,7 +22,7 @@ NOON = datetime(2024, 3, 29, 12, tzinfo=UTC)
 @asynccontextmanager
 async def mailroom(folder: Path) -> AsyncIterator[Store]:
     """Ada in Kolkata, with a run, and Bob, of whom nothing is known."""
-    store = Store(f"sqlite+aiosqlite:///{folder / 'sojourn.db'}")
+    store = Store(f"sqlite+aiosqlite:///{folder / 'sojourn.db'}", erasure_key=DEVELOPMENT_ERASURE_KEY)
     async with store.engine.begin() as connection:
         await connection.run_sync(SQLModel.metadata.create_all)
     await put(

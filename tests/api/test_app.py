@@ -13,7 +13,7 @@ from temporalio.client import Client
 
 from api.app import create_app
 from connecting import connect
-from settings import Settings
+from settings import DEVELOPMENT_ERASURE_KEY, Settings
 from store.session import Store
 from store.tables import Run
 from tests.api.conftest import ADMIN, WRITE
@@ -93,7 +93,7 @@ async def test_a_bug_is_answered_in_the_one_shape_and_tells_nothing(settings: Se
 
 
 async def test_a_database_that_is_away_is_a_503_to_be_tried_again(settings: Settings, tmp_path: Path) -> None:
-    away = Store(f"sqlite+aiosqlite:///{tmp_path / 'no' / 'folder' / 'sojourn.db'}")
+    away = Store(f"sqlite+aiosqlite:///{tmp_path / 'no' / 'folder' / 'sojourn.db'}", erasure_key=DEVELOPMENT_ERASURE_KEY)
     async with client(create_app(settings, away)) as api:
         answer = await api.post("/v1/track", json={"userId": "ada", "event": "x"}, headers=WRITE)
         assert (refused(answer), answer.headers["Retry-After"]) == ((503, "database_unavailable"), "1")
@@ -104,7 +104,7 @@ async def test_a_database_that_is_away_is_a_503_to_be_tried_again(settings: Sett
 
 
 async def test_a_postgresql_that_is_away_is_a_503_too(settings: Settings) -> None:
-    away = Store(f"postgresql+asyncpg://nobody@{NOWHERE}/nothing")
+    away = Store(f"postgresql+asyncpg://nobody@{NOWHERE}/nothing", erasure_key=DEVELOPMENT_ERASURE_KEY)
     async with client(create_app(settings, away)) as api:
         answer = await api.post("/v1/track", json={"userId": "ada", "event": "x"}, headers=WRITE)
         assert refused(answer) == (503, "database_unavailable")
@@ -113,7 +113,7 @@ async def test_a_postgresql_that_is_away_is_a_503_too(settings: Settings) -> Non
 
 
 async def test_a_database_that_is_not_migrated_is_not_ready(settings: Settings, tmp_path: Path) -> None:
-    bare = Store(f"sqlite+aiosqlite:///{tmp_path / 'bare.db'}")
+    bare = Store(f"sqlite+aiosqlite:///{tmp_path / 'bare.db'}", erasure_key=DEVELOPMENT_ERASURE_KEY)
     async with client(create_app(settings, bare)) as api:
         assert refused(await api.get("/readyz")) == (503, "not_ready")
     await bare.close()

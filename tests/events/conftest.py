@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from settings import DEVELOPMENT_ERASURE_KEY
 from store.session import Store
 from tests.databases import Databases, databases, postgresql, sqlite
 from tests.events.shop import shop
@@ -21,6 +22,6 @@ def url(databases: Databases) -> str:
 @pytest.fixture
 async def store(url: str, shop: None) -> AsyncIterator[Store]:
     """A fresh store, and the shop's journeys."""
-    store = Store(url)
+    store = Store(url, erasure_key=DEVELOPMENT_ERASURE_KEY)
     yield store
     await store.close()

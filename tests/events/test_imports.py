@@ -9,17 +9,24 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlmodel import col, select
 
 import events.imports
+from connecting import open_store
+from events.accept import accept
+from events.calls import Clock, understand
+from events.erase import erase
 from events.files import BadFile, digest, opened
 from events.imports import Refusal, Tally, progress_of, run
+from events.operators import Operator
 from importing import Wish, import_file
-from settings import Settings
+from settings import DEVELOPMENT_ERASURE_KEY, Settings
 from store.session import Store
 from store.tables import BACKLOG, AcceptedEvent, Person
 from tests.promises.house import CHECKOUT
@@ -48,7 +55,7 @@ class Imports:
         return asyncio.run(self._rows())
 
     async def _rows(self) -> list[AcceptedEvent]:
-        store = Store(self.url)
+        store = Store(self.url, erasure_key=DEVELOPMENT_ERASURE_KEY)
         async with store.read() as session:
             rows = list((await session.exec(select(AcceptedEvent).order_by(col(AcceptedEvent.id)))).all())
         await store.close()
@@ -58,7 +65,7 @@ class Imports:
         return asyncio.run(self._person(name))
 
     async def _person(self, name: str) -> Person:
-        store = Store(self.url)
+        store = Store(self.url, erasure_key=DEVELOPMENT_ERASURE_KEY)
         async with store.read() as session:
             person = (await session.exec(select(Person).where(Person.user_id == name))).one()
         await store.close()
@@ -146,6 +153,18 @@ def test_a_file_that_is_imported_again_changes_nothing_zipped_or_by_another_name
 def test_a_gzipped_file_is_read_as_what_it_holds(imports: Imports, tmp_path: Path) -> None:
     (tmp_path / "calls.jsonl.gz").write_bytes(gzip.compress(f"{json.dumps(FILLED)}\n".encode()))
     assert imports(tmp_path / "calls.jsonl.gz")["accepted"] == 1
+
+
+async def test_an_import_recreates_nobody_who_was_erased(store: Store, url: str, tmp_path: Path) -> None:
+    ours = Settings(database_url=url, erasure_key=SecretStr("the key of production"), _env_file=None)
+    known = open_store(ours)
+    calls = [{"type": "identify", "userId": "ada", "traits": {"email": "ada@example.org"}}]
+    await accept(known, [understand(each, "identify", Clock.real()) for each in calls], Clock.real())
+    await erase(known, "ada", Operator("eve", "asked", "", datetime.now(UTC)))
+    await known.close()
+    await asyncio.to_thread(import_file, Wish(str(jsonl(tmp_path / "calls.jsonl", calls))), ours)
+    async with store.read() as session:
+        assert (await session.exec(select(Person.user_id))).all() == []
 
 
 def test_message_ids_that_were_accepted_before_are_known(imports: Imports, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from events.calls import Call, Clock, understand
 from events.claim import PEOPLE_AT_ONCE, whose_turn
 from events.reach import arrival
 from events.route import Router
+from settings import DEVELOPMENT_ERASURE_KEY
 from store.session import Store
 from store.tables import BACKLOG, LIVE, AcceptedEvent, Run
 from tests.language.both import JOURNEYS
@@ -72,7 +73,7 @@ def _price(signal: dict[str, Any]) -> int:
 
 async def test_several_routers_route_each_event_once_and_each_persons_in_order(quiet_house: Stage, url: str) -> None:
     people = [uuid4().hex for _ in range(60)]
-    stores = [Store(url) for _ in range(3)]
+    stores = [Store(url, erasure_key=DEVELOPMENT_ERASURE_KEY) for _ in range(3)]
     routers = [Router(each, quiet_house.temporal, quiet_house.settings, f"router-{n}") for n, each in enumerate(stores)]
 
     async def work(router: Router) -> int:
@@ -229,7 +230,7 @@ def break_taps(broken: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("lane", [LIVE, BACKLOG])
 async def test_who_is_next_is_read_from_an_index_and_never_sorted(sqlite: Any, lane: int) -> None:
-    plan = await explained(Store(sqlite.migrated()), lane)
+    plan = await explained(Store(sqlite.migrated(), erasure_key=DEVELOPMENT_ERASURE_KEY), lane)
     assert "events_to_route_first" in plan
     assert "TEMP B-TREE" not in plan
 

@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 import cli
 import events.claim
-from connecting import connect
+from connecting import connect, open_store
 from events.claim import Claim, claim, done_with
 from events.route import Router
 from loading import load
@@ -95,7 +95,7 @@ async def route() -> None:
     """Route, without a worker beside it."""
     settings = Settings()
     load(settings.journeys)
-    await Router(Store(settings.database_url), await connect(settings), settings, f"router-{os.getpid()}").run()
+    await Router(open_store(settings), await connect(settings), settings, f"router-{os.getpid()}").run()
 
 
 def main(point: str, time: str, command: list[str]) -> None:

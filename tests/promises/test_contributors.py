@@ -24,7 +24,7 @@ from events.audience import audience
 from events.route import Router
 from events.sweep import sweep
 from journeys.segments import drifting, lookers, newcomers, regulars
-from settings import DEVELOPMENT_ADMIN_KEY, Settings
+from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_ERASURE_KEY, Settings
 from store.session import Store
 from tests.databases import SqliteDatabases, sqlite
 from tests.stage import only
@@ -84,7 +84,7 @@ def stream() -> list[dict[str, Any]]:
 
 @pytest.fixture
 async def store(sqlite: SqliteDatabases) -> AsyncIterator[Store]:
-    store = Store(sqlite.migrated())
+    store = Store(sqlite.migrated(), erasure_key=DEVELOPMENT_ERASURE_KEY)
     yield store
     await store.close()
 

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Connection, inspect, text
 from sqlmodel import SQLModel
 
+from settings import DEVELOPMENT_ERASURE_KEY
 from store.migrate import migrate
 from store.session import Store
 from tests.databases import Databases
@@ -62,7 +63,7 @@ def test_the_folder_of_a_new_sqlite_file_is_made(tmp_path: Path) -> None:
 
 def _look(url: str, work: Callable[[Connection], T]) -> T:
     async def reach() -> T:
-        store = Store(url)
+        store = Store(url, erasure_key=DEVELOPMENT_ERASURE_KEY)
         async with store.engine.begin() as connection:
             seen = await connection.run_sync(work)
         await store.close()

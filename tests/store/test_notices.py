@@ -12,6 +12,7 @@ from sqlalchemy import text
 import store.notices
 from events.accept import accept
 from events.calls import Clock, understand
+from settings import DEVELOPMENT_ERASURE_KEY
 from store.notices import CHANNEL
 from store.session import Store, announce
 from tests.databases import PostgresDatabases
@@ -25,7 +26,7 @@ async def stores(postgresql: PostgresDatabases, monkeypatch: pytest.MonkeyPatch)
     """Two processes' stores, the first of which listens, and asks only once an hour."""
     monkeypatch.setattr(store.notices, "AT_LATEST_SECONDS", AN_HOUR)
     url = await asyncio.to_thread(postgresql.migrated)
-    waiting, other = Store(url), Store(url)
+    waiting, other = Store(url, erasure_key=DEVELOPMENT_ERASURE_KEY), Store(url, erasure_key=DEVELOPMENT_ERASURE_KEY)
     await heard(waiting, waiting.written())  # that it listens now
     yield waiting, other
     await waiting.close()

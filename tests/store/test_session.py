@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
+from settings import DEVELOPMENT_ERASURE_KEY
 from store.migrate import migrate
 from store.session import Store
 from store.tables import Person
@@ -26,7 +27,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def store(file: Path) -> AsyncIterator[Store]:
-    store = Store(f"sqlite+aiosqlite:///{file}")
+    store = Store(f"sqlite+aiosqlite:///{file}", erasure_key=DEVELOPMENT_ERASURE_KEY)
     yield store
     await store.close()
 
