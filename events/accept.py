@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -48,8 +48,8 @@ PLAINLY = Manner()
 async def accept(store: Store, calls: Sequence[Call], clock: Clock, manner: Manner = PLAINLY) -> None:
     """Store these calls, and what they say of the people, all or none. When it returns, they are durable.
 
-    A call whose message id was accepted before changes nothing, and one about an erased person is not kept. `clock` says
-    when they are accepted.
+    A call whose message id was accepted before changes nothing, and one about an erased person, or an alias that names one, is
+    not kept. `clock` says when they are accepted.
     """
     if calls or manner.beside:
         await retrying(lambda: _accept(store, calls, clock, manner))
@@ -69,15 +69,14 @@ async def retrying(attempt: Callable[[], Awaitable[T]]) -> T:
 async def _accept(store: Store, calls: Sequence[Call], clock: Clock, manner: Manner) -> None:
     async with store.write(durable=manner.durable) as session:
         connection = await session.connection()
-        joined = joins(calls)
-        people = await meet(connection, {call.user_id for call in calls}, clock, joined)
-        fresh = [call for call in await _fresh(connection, calls) if not people[call.user_id].erased]
-        rows = [row(call, people[call.user_id], clock, manner) for call in fresh]
+        fresh = await _fresh(connection, calls)
+        people = await meet(connection, {call.user_id for call in fresh}, clock, joins(fresh))
+        erased = {name for name, person in people.items() if person.erased}
+        rows = [row(call, people[call.user_id], clock, manner) for call in fresh if erased.isdisjoint(_about(call))]
         if rows:
             await insert_rows(connection, events, rows)
-        await keep(connection, {each.id: each for each in people.values() if not each.erased}.values())
-        if rows or joined:
             await announce(connection)
+        await keep(connection, {each.id: each for each in people.values() if not each.erased}.values())
         if manner.beside:
             await manner.beside(connection, len(rows))
 
@@ -138,7 +137,13 @@ def _status(call: Call, changed: list[str], person: Profile) -> str:
     return "pending" if changed and call.status in ("unknown", "routed") else call.status
 
 
-async def _fresh(connection: AsyncConnection, calls: Sequence[Call]) -> Iterable[Call]:
+def _about(call: Call) -> Iterator[str]:
+    """Yield the names of whoever a call is about: of both, if it says that two are one for certain."""
+    yield call.user_id
+    yield from (name for join in joins([call]) if join.firm for name in join.others)
+
+
+async def _fresh(connection: AsyncConnection, calls: Sequence[Call]) -> list[Call]:
     """Leave out the calls that were accepted before, and repetitions among these."""
     by_id: dict[str, Call] = {}
     for call in calls:
@@ -146,4 +151,4 @@ async def _fresh(connection: AsyncConnection, calls: Sequence[Call]) -> Iterable
     known = await connection.scalars(already, {"message_ids": list(by_id)})
     for message_id in known:
         del by_id[message_id]
-    return by_id.values()
+    return list(by_id.values())

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import lru_cache
@@ -18,14 +17,15 @@ from events.addresses import names_of
 from workflows.definition import EVENTS, JOURNEYS, Event
 from workflows.transitions import is_transition
 
-log = logging.getLogger(__name__)
-
 ID_BYTES = 255  # of a user's id or a journey's key: both are part of a workflow's id, which Temporal limits to 1,000
+NAME_BYTES = 255  # of an event's name, which an index holds
 MESSAGE_ID_LENGTH = 100  # Segment's limit
+OURS = ("merge/", "segment/", "run/", "exit/", "import:", "sha256:")  # how the message ids begin that Sojourn itself gives
+NO_OBJECT = "properties: an object is needed"
 ANONYMOUS = "anon:"  # before a name that is an anonymousId
 TYPES = ("identify", "track", "page", "screen", "group", "alias")
 VIEWS = {"page": "Page Viewed", "screen": "Screen Viewed"}  # what these calls are, to a team that declares such an event
-NAME_LENGTH = 100  # beyond which nobody meant another name
+MEANT_LENGTH = 100  # of a name, beyond which nobody meant another
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +72,23 @@ class Unidentified(ValueError):
     """A call without a usable `userId` or `anonymousId`: nobody's, so it cannot be kept."""
 
 
-def understand(body: Mapping[str, Any], kind: str, clock: Clock, sent_at: datetime | None = None) -> Call:
-    """Read one call; `sent_at` is when, by the client's clock, it was sent.
+def understand(body: Mapping[str, Any], kind: str, clock: Clock, sent_at: datetime | None = None, *, message_id: str = "") -> Call:
+    """Read one call; `sent_at` is when, by the client's clock, it was sent, `message_id` its id if it states none.
 
     Raises Unidentified where it names nobody; whatever else is wrong ends in `status` and `error`.
     """
     notes: list[str] = []
-    user_id = _user_id(body)
+    user, anonymous = _id(body, "userId", notes), _id(body, "anonymousId", notes)
+    visitor = None if anonymous is None else f"{ANONYMOUS}{anonymous}"
+    name = user or visitor or _address(body)
+    if name is None:
+        raise Unidentified("; ".join([*notes, "it has no userId, no anonymousId, and no valid email or phone among its traits"]))
     if VIEWS.get(kind) in EVENTS:
         kind, body = "track", _as_track(body, kind)
     content = _content(body, kind)
     return Call(
-        user_id=user_id,
-        message_id=_message_id(body.get("messageId")),
+        user_id=name,
+        message_id=_message_id(body.get("messageId"), notes) or message_id or uuid4().hex,
         kind=kind,
         name=content.name,
         data=content.data,
@@ -93,23 +97,12 @@ def understand(body: Mapping[str, Any], kind: str, clock: Clock, sent_at: dateti
         status=content.status,
         error=content.error,
         notes=notes,
-        anonymous_id=anonymous_id(body),
+        anonymous_id=visitor if user else None,
     )
 
 
-def understand_all(body: Mapping[str, Any], clock: Clock) -> list[Call]:
-    """Read a batch. Its own context is that of every call that does not say otherwise; unusable calls are logged, and left out."""
-    calls = []
-    for place, each in understand_each(body, clock):
-        if isinstance(each, Call):
-            calls.append(each)
-        else:
-            log.warning("call %s of a batch is dropped: %s", place, each)
-    return calls
-
-
 def understand_each(body: Mapping[str, Any], clock: Clock) -> Iterator[tuple[int, Call | Unidentified]]:
-    """Read a batch: each call with its place, or why it is nobody's."""
+    """Read a batch: each call with its place, or why it is nobody's. Its context is that of calls that do not say otherwise."""
     sent_at, shared = moment(body.get("sentAt")), body.get("context")
     for place, each in enumerate(body["batch"]):
         try:
@@ -122,6 +115,8 @@ def judge(name: str, data: Mapping[str, Any]) -> tuple[str, str]:
     """Return the status of a tracked event, and what is wrong with it: `unknown` and `invalid` ones never reach a run."""
     if not name:
         return "invalid", "event: a track call names its event"
+    if len(name.encode()) > NAME_BYTES:
+        return "invalid", f"event: a name has at most {NAME_BYTES} bytes"
     kind = EVENTS.get(name)
     if kind is None:
         return "unknown", f"no journey knows an event called {name!r}{suggestion(name)}"
@@ -133,7 +128,7 @@ def judge(name: str, data: Mapping[str, Any]) -> tuple[str, str]:
 
 def suggestion(name: str) -> str:
     """Name the event that was probably meant, to stand after a sentence; '' if none is near."""
-    near = _nearest(name, tuple(EVENTS)) if len(name) <= NAME_LENGTH else None
+    near = _nearest(name, tuple(EVENTS)) if len(name) <= MEANT_LENGTH else None
     return f"; did you mean {near!r}?" if near else ""
 
 
@@ -163,9 +158,9 @@ def misfit(kind: type[Event], data: Mapping[str, Any]) -> str:
 def moment(value: Any) -> datetime | None:
     """Read an ISO 8601 moment with its zone; None for anything else."""
     try:
-        read = datetime.fromisoformat(value)
+        read = datetime.fromisoformat(value.upper())  # RFC 3339 takes a lower-case z
         return None if read.tzinfo is None else read.astimezone(UTC)
-    except (TypeError, ValueError, OverflowError):
+    except (AttributeError, TypeError, ValueError, OverflowError):
         return None
 
 
@@ -177,9 +172,10 @@ def _content(body: Mapping[str, Any], kind: str) -> Content:
         case "identify":
             return _identified(body.get("traits") or {})
         case "alias":
-            return _aliased(body)
+            return _named("alias", "previousId", body, "previousId: an alias names who the person was before")
         case "group":
-            return _grouped(body)
+            group = _named("group", "groupId", body, "groupId: a group call names its group")
+            return replace(group, data={**group.data, "traits": body["traits"]}) if group.data and "traits" in body else group
     return Content(kind, {name: body[name] for name in ("name", "properties") if name in body}, "routed")
 
 
@@ -194,30 +190,25 @@ def _as_track(body: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     return {**body, "event": VIEWS[kind], "properties": properties}
 
 
-def _grouped(body: Mapping[str, Any]) -> Content:
-    group = _id(body, "groupId")
-    if group is None:
-        return Content("group", {}, "invalid", "groupId: a group call names its group")
-    return Content("group", {"groupId": group, **({"traits": body["traits"]} if "traits" in body else {})}, "routed")
+def _named(kind: str, field_name: str, body: Mapping[str, Any], missing: str) -> Content:
+    """Read a call that is about a name besides its person's."""
+    notes: list[str] = []
+    named = _id(body, field_name, notes)
+    if named is None:
+        return Content(kind, {}, "invalid", notes[0] if notes else missing)
+    return Content(kind, {field_name: named}, "routed")
 
 
 def _tracked(name: str, properties: Any) -> Content:
-    if not isinstance(properties, dict):
-        return Content(name, {"properties": properties}, "invalid", "properties: an object is needed")
-    return Content(name, properties, *judge(name, properties))
+    status, error = judge(name, properties) if isinstance(properties, dict) else ("invalid", NO_OBJECT)
+    beginning = name.encode()[:NAME_BYTES].decode(errors="ignore")
+    return Content(beginning, properties if isinstance(properties, dict) else {"properties": properties}, status, error)
 
 
 def _identified(traits: Any) -> Content:
     if not isinstance(traits, dict):
         return Content("identify", {"traits": traits}, "invalid", "traits: an object is needed")
     return Content("identify", traits, "pending")
-
-
-def _aliased(body: Mapping[str, Any]) -> Content:
-    previous = _id(body, "previousId")
-    if previous is None:
-        return Content("alias", {}, "invalid", "previousId: an alias names who the person was before")
-    return Content("alias", {"previousId": previous}, "routed")
 
 
 def _type(body: Any) -> str:
@@ -234,28 +225,17 @@ def _with_context(body: Any, shared: Any) -> Any:
     return {**body, "context": {**shared, **own} if isinstance(own, dict) else shared}
 
 
-def _user_id(body: Mapping[str, Any]) -> str:
-    for name, prefix in (("userId", ""), ("anonymousId", ANONYMOUS)):
-        if (value := _id(body, name)) is not None:
-            return f"{prefix}{value}"
-    if (address := _address(body)) is not None:
-        return address
-    raise Unidentified("it has no userId, no anonymousId, and no valid email or phone among its traits")
-
-
-def anonymous_id(body: Mapping[str, Any]) -> str | None:
-    """Return the anonymous name in a call that names its user too."""
-    both = _id(body, "userId"), _id(body, "anonymousId")
-    return None if None in both else f"{ANONYMOUS}{both[1]}"
-
-
-def _id(body: Mapping[str, Any], name: str) -> str | None:
-    value = body.get(name)
-    if value is None or value == "" or isinstance(value, bool) or not isinstance(value, (str, int)):
+def _id(body: Mapping[str, Any], name: str, notes: list[str]) -> str | None:
+    value = _text(body.get(name))
+    if value is not None and len(value.encode()) > ID_BYTES:
+        notes.append(f"{name}: it has more than {ID_BYTES} bytes, so it is ignored")
         return None
-    if len(str(value).encode()) > ID_BYTES:
-        raise Unidentified(f"its {name} has more than {ID_BYTES} bytes")
-    return str(value)
+    return value
+
+
+def _text(value: Any) -> str | None:
+    """Return a text, or a number as one; None for anything else, and for what says nothing."""
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) and value != "" else None
 
 
 def _address(body: Mapping[str, Any]) -> str | None:
@@ -266,11 +246,14 @@ def _address(body: Mapping[str, Any]) -> str | None:
     return next((name for name in names if len(name.encode()) <= ID_BYTES), None)
 
 
-def _message_id(value: Any) -> str:
-    """Return the id that acts once: the client's, a digest of an over-long one, or a new one."""
-    if not isinstance(value, str) or not value:
-        return uuid4().hex
-    return value if len(value) <= MESSAGE_ID_LENGTH else "sha256:" + hashlib.sha256(value.encode()).hexdigest()
+def _message_id(stated: Any, notes: list[str]) -> str | None:
+    """Return the id that acts once, or a digest of one that is too long or would be taken for ours; None if none is stated."""
+    value = _text(stated)
+    if value is None and stated not in (None, ""):
+        notes.append("messageId: a text is needed, so the call has another")
+    if value is not None and (len(value) > MESSAGE_ID_LENGTH or value.startswith(OURS)):
+        return f"sha256:{hashlib.sha256(value.encode()).hexdigest()}"
+    return value
 
 
 def _object(value: Any, name: str, notes: list[str]) -> Mapping[str, Any]:

@@ -20,12 +20,13 @@ from events.operators import Operator
 from events.profiles import unless_there
 from store.belongings import belongings
 from store.session import Store, database_clock
-from store.tables import Erased, Erasure, Identity, Operation, Person, Run
+from store.tables import AcceptedEvent, Erased, Erasure, Identity, Operation, Person, Run
 
 log = logging.getLogger(__name__)
 
 people = Person.__table__  # type: ignore[attr-defined]
 runs = Run.__table__  # type: ignore[attr-defined]
+events = AcceptedEvent.__table__  # type: ignore[attr-defined]
 identities = Identity.__table__  # type: ignore[attr-defined]
 erased = Erased.__table__  # type: ignore[attr-defined]
 erasures = Erasure.__table__  # type: ignore[attr-defined]
@@ -90,9 +91,13 @@ async def erase_for_ever(store: Store, client: Client) -> None:
 
 
 async def _names(connection: AsyncConnection, person: Person) -> list[str]:
-    """Return all that the person goes by, the canonical name first."""
+    """Return all that the person goes by, or went by as far as we still know, the canonical name first."""
     theirs = await connection.scalars(select(identities.c.name).where(identities.c.person_id == person.id))
-    return list(dict.fromkeys([person.user_id, *theirs, *names_of({"email": person.email, "phone": person.phone})]))
+    said = await connection.execute(
+        select(events.c.data, events.c.context).where(events.c.person_id == person.id, events.c.kind == "identify")
+    )
+    former = [name for each in said for name in names_of(each.data, each.context.get("locale"))]
+    return list(dict.fromkeys([person.user_id, *theirs, *names_of({"email": person.email, "phone": person.phone}), *former]))
 
 
 def _blacked_out(operator: Operator, names: list[str], person: Person) -> Operator:

@@ -59,7 +59,7 @@ class Tally:
 
 
 def read(line: Line, digest: str, clock: Clock) -> Call | Refusal:
-    """Understand a line as a call. Without a `messageId` of its own it has one of its place in this very file."""
+    """Understand a line as a call. Without a usable `messageId` it has one of its place in this very file."""
     if line.fault:
         return Refusal(line.number, line.fault)
     if line.length > CALL_CHARACTERS:
@@ -67,10 +67,8 @@ def read(line: Line, digest: str, clock: Clock) -> Call | Refusal:
     body = line.call
     if fault := _fault(body):
         return Refusal(line.number, fault)
-    if not body.get("messageId"):
-        body = {**body, "messageId": f"import:{digest[:32]}:{line.number}"}
     try:
-        call = understand(body, _type(body), clock)
+        call = understand(body, _type(body), clock, message_id=f"import:{digest[:32]}:{line.number}")
     except Unidentified as reason:
         return Refusal(line.number, str(reason))
     return Refusal(line.number, call.error) if call.status == "invalid" else call

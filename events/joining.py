@@ -11,16 +11,20 @@ from events.calls import ANONYMOUS, Call
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A call's word that two names are one person's.
+    """A call's word that a name and others are one person's.
 
     Only a `firm` one makes one person of two who each have a userId: an identify must not, for two people may use one browser.
     One by `address` joins nobody but who is known by the address alone: an address is no proof of who somebody is.
     """
 
     name: str
-    other: str
+    others: tuple[str, ...]
     firm: bool = False
     address: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.name, *self.others
 
 
 @dataclass(slots=True, eq=False)
@@ -48,7 +52,8 @@ def circles(names: Iterable[str], joined: Sequence[Join], known: Mapping[str, tu
     for name in names:
         met.circle(name)
     for join in joined:
-        met.join(join)
+        for other in join.others:
+            met.join(join, other)
     return met.by_name
 
 
@@ -66,15 +71,15 @@ class _Meeting:
             self.by_name[name] = Circle(name, {name})
         return self.by_name[name]
 
-    def join(self, join: Join) -> None:
-        if join.address and join.other not in self.by_name:
+    def join(self, join: Join, name: str) -> None:
+        if join.address and name not in self.by_name:
             return
-        one, other = self.circle(join.name), self.circle(join.other)
+        one, other = self.circle(join.name), self.circle(name)
         if one is other or not _may_be_one(one, other, join):
             return
-        name = other.name if is_user(other.name) and not is_user(one.name) else one.name
+        called = other.name if is_user(other.name) and not is_user(one.name) else one.name
         small, large = sorted((one, other), key=lambda circle: len(circle.names))  # so that no name moves often
-        large.name = name
+        large.name = called
         large.names |= small.names
         large.people |= small.people
         for each in small.names & self.by_name.keys():
@@ -91,11 +96,9 @@ def _said(call: Call) -> list[Join]:
     match call.kind:
         case "alias":
             previous = str(call.data["previousId"])
-            return [Join(call.user_id, previous, firm=True), Join(call.user_id, f"{ANONYMOUS}{previous}", firm=True)]
+            return [Join(call.user_id, (previous, f"{ANONYMOUS}{previous}"), firm=True)]
         case "identify":
-            anonymous = [Join(call.user_id, call.anonymous_id)] if call.anonymous_id else []
-            return [
-                *anonymous,
-                *(Join(call.user_id, name, address=True) for name in names_of(call.data, call.context.get("locale"))),
-            ]
+            anonymous = [Join(call.user_id, (call.anonymous_id,))] if call.anonymous_id else []
+            addresses = names_of(call.data, call.context.get("locale"))
+            return [*anonymous, *(Join(call.user_id, (name,), address=True) for name in addresses)]
     return []

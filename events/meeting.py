@@ -27,12 +27,12 @@ async def meet(
 
     May fail with 23505 or 40P01 where another batch does the same at once: to be tried again from the beginning.
     """
-    asked = {*names, *(each for join in joined for each in (join.name, join.other))}
+    asked = {*names, *(each for join in joined for each in join.names)}
     known = await lock_by_name(connection, asked)
     unknown = asked - known.keys()
     gone = await erased_among(connection, unknown) if unknown else set()
-    names, joined = set(names) - gone, [join for join in joined if gone.isdisjoint((join.name, join.other))]
-    in_question = {known[each].id for join in joined for each in (join.name, join.other) if each in known}
+    names, joined = set(names) - gone, [join for join in joined if gone.isdisjoint(join.names)]
+    in_question = {known[each].id for join in joined for each in join.names if each in known}
     plain = {each: profile for each in names if (profile := known.get(each)) and profile.id not in in_question}
     unclear = {each: (profile.id, profile.user_id) for each, profile in known.items() if profile.id in in_question}
     met = circles(names - plain.keys(), joined, unclear)

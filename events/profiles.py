@@ -21,7 +21,7 @@ people = Person.__table__  # type: ignore[attr-defined]
 identities = Identity.__table__  # type: ignore[attr-defined]
 devices = Device.__table__  # type: ignore[attr-defined]
 
-TOKEN_LENGTH = 2000
+TOKEN_BYTES = 2000  # which an index holds
 TOLD = {"timezone": "zone", "locale": "locale"}  # traits that are columns of their own, under what name
 ADDRESSES = {"email": "email", "phone": "phone"}  # others, of which a run is never told
 COLUMNS = TOLD | ADDRESSES
@@ -120,11 +120,12 @@ class Profile:
         if not isinstance(device, dict) or not device.get("token"):
             return
         token, platform = device["token"], device.get("type")
-        if not isinstance(token, str) or len(token) > TOKEN_LENGTH:
-            notes.append(f"context.device.token: a text of at most {TOKEN_LENGTH} characters is needed, so it is ignored")
+        if not isinstance(token, str) or len(token.encode()) > TOKEN_BYTES:
+            notes.append(f"context.device.token: a text of at most {TOKEN_BYTES} bytes is needed, so it is ignored")
             return
         platform = platform if isinstance(platform, str) else ""
-        self.tokens[token] = {"token": token, "person_id": self.id, "platform": platform, "seen_at": at}
+        seen = {"token": token, "person_id": self.id, "platform": platform, "seen_at": at}
+        self.tokens[token] = max(seen, self.tokens.get(token, seen), key=_seen_at)
 
 
 def _address(name: str, said: str | int, region: str | None) -> str | None:
@@ -176,7 +177,8 @@ async def keep(connection: AsyncConnection, profiles: Iterable[Profile]) -> None
         await update_rows(connection, people, touched)
     if readdressed := [_addresses(each) for each in profiles if each.readdressed]:
         await connection.execute(former_addresses, readdressed)
-    tokens = {token: row for each in profiles for token, row in each.tokens.items()}
+    seen = sorted((row for each in profiles for row in each.tokens.values()), key=_seen_at)
+    tokens = {row["token"]: row for row in seen}
     if tokens:
         await connection.execute(_upsert_device(connection), [tokens[token] for token in sorted(tokens)])
 
@@ -189,7 +191,13 @@ def unless_there(connection: AsyncConnection, table: Any, column: str) -> Any:
 def _upsert_device(connection: AsyncConnection) -> Any:
     statement = _insert(connection)(devices)
     latest = {name: statement.excluded[name] for name in ("person_id", "platform", "seen_at")}
-    return statement.on_conflict_do_update(index_elements=["token"], set_=latest)
+    is_later = statement.excluded.seen_at >= devices.c.seen_at
+    return statement.on_conflict_do_update(index_elements=["token"], set_=latest, where=is_later)
+
+
+def _seen_at(device: Mapping[str, Any]) -> datetime:
+    seen: datetime = device["seen_at"]
+    return seen
 
 
 def _insert(connection: AsyncConnection) -> Any:

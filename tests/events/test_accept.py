@@ -12,13 +12,17 @@ import pytest
 from sqlmodel import col, select
 
 from events.accept import accept
-from events.calls import Clock, Unidentified, understand, understand_all
+from events.calls import OURS, Call, Clock, Unidentified, understand, understand_each
 from store.session import Store
-from store.tables import AcceptedEvent, Device, Person
+from store.tables import AcceptedEvent, Device, Identity, Person
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 CLOCK = Clock(NOON)
 FILLED = {"event": "Basket Filled", "properties": {"basket": "b1"}}
+
+
+def calls_of(batch: dict[str, Any]) -> list[Call]:
+    return [call for _, call in understand_each(batch, CLOCK) if isinstance(call, Call)]
 
 
 async def track(store: Store, clock: Clock = CLOCK, **body: Any) -> None:
@@ -41,6 +45,11 @@ async def event(store: Store) -> AcceptedEvent:
 async def person(store: Store, user_id: str = "ada") -> Person:
     async with store.read() as session:
         return (await session.exec(select(Person).where(Person.user_id == user_id))).one()
+
+
+async def names(store: Store) -> list[str]:
+    async with store.read() as session:
+        return sorted((await session.exec(select(Identity.name))).all())
 
 
 async def devices(store: Store) -> dict[str, tuple[int, str]]:
@@ -70,13 +79,14 @@ async def test_a_message_id_acts_once_for_ever(store: Store) -> None:
 async def test_a_message_id_that_another_person_used_acts_once_too(store: Store) -> None:
     await identify(store, messageId="m1", traits={"plan": "free"})
     await identify(store, userId="bob", messageId="m1", traits={"plan": "pro"})
+    await accept(store, [understand({"userId": "ada", "previousId": "cy", "messageId": "m1"}, "alias", CLOCK)], CLOCK)
     assert len(await events(store)) == 1
-    assert (await person(store, "bob")).traits == {}
+    assert await names(store) == ["ada"]
 
 
 async def test_a_message_id_repeated_within_a_batch_acts_once(store: Store) -> None:
     calls = [{"type": "identify", "userId": "ada", "messageId": "m1", "traits": {"plan": plan}} for plan in ("free", "pro")]
-    await accept(store, understand_all({"batch": calls}, CLOCK), CLOCK)
+    await accept(store, calls_of({"batch": calls}), CLOCK)
     assert [each.data for each in await events(store)] == [{"plan": "free"}]
 
 
@@ -84,7 +94,7 @@ async def test_batches_with_the_same_messages_and_people_at_once_store_each_once
     """Both orders of people and of messages, so that the batches would wait for each other if they did not take turns."""
     calls = [{"type": "track", "userId": f"u{i % 5}", "messageId": f"m{i}", **FILLED} for i in range(40)]
     batches = [random.Random(seed).sample(calls, len(calls)) for seed in range(8)]
-    await asyncio.gather(*(accept(store, understand_all({"batch": batch}, CLOCK), CLOCK) for batch in batches))
+    await asyncio.gather(*(accept(store, calls_of({"batch": batch}), CLOCK) for batch in batches))
     assert sorted(each.message_id for each in await events(store)) == sorted(f"m{i}" for i in range(40))
 
 
@@ -99,7 +109,7 @@ async def test_the_same_message_for_different_people_at_once_is_stored_once(stor
 
 async def test_a_batch_is_accepted_in_its_order(store: Store) -> None:
     calls = [{"type": "track", "userId": "ada", "messageId": f"m{i}", **FILLED} for i in range(100)]
-    await accept(store, understand_all({"batch": calls}, CLOCK), CLOCK)
+    await accept(store, calls_of({"batch": calls}), CLOCK)
     assert [each.message_id for each in await events(store)] == [f"m{i}" for i in range(100)]
 
 
@@ -129,7 +139,7 @@ async def test_a_malformed_event_is_kept_with_the_field_at_fault(store: Store, b
 
 @pytest.mark.parametrize("kind", ["page", "screen"])
 async def test_views_that_no_journey_knows_are_kept_and_act_on_nothing(store: Store, kind: str) -> None:
-    await accept(store, understand_all({"batch": [{"type": kind, "userId": "ada", "name": "Home"}]}, CLOCK), CLOCK)
+    await accept(store, calls_of({"batch": [{"type": kind, "userId": "ada", "name": "Home"}]}), CLOCK)
     assert ((await event(store)).kind, (await event(store)).status) == (kind, "routed")
     assert (await event(store)).data == {"name": "Home"}
 
@@ -145,22 +155,53 @@ def test_a_call_about_nobody_is_refused(ids: dict[str, Any]) -> None:
         understand({**ids, **FILLED}, "track", CLOCK)
 
 
-async def test_calls_about_nobody_are_left_out_of_a_batch_with_the_reason_in_the_log(
-    store: Store, caplog: pytest.LogCaptureFixture
-) -> None:
-    calls = [
-        {"type": "track", **FILLED},
-        "nonsense",
-        {"type": "dance", "userId": "ada"},
-        {"type": "track", "userId": "ada", **FILLED},
+def test_calls_about_nobody_are_told_by_their_place_in_a_batch() -> None:
+    calls = [{"type": "track", **FILLED}, "nonsense", {"type": "dance", "userId": "ada"}, {"type": "page", "userId": "a" * 256}]
+    nobody = "it has no userId, no anonymousId, and no valid email or phone among its traits"
+    assert [(place, str(why)) for place, why in understand_each({"batch": calls}, CLOCK)] == [
+        (0, nobody),
+        (1, "its type is None, and not one of identify, track, page, screen, group, alias"),
+        (2, "its type is 'dance', and not one of identify, track, page, screen, group, alias"),
+        (3, f"userId: it has more than 255 bytes, so it is ignored; {nobody}"),
     ]
-    await accept(store, understand_all({"batch": calls}, CLOCK), CLOCK)
-    assert len(await events(store)) == 1
-    assert [record.getMessage() for record in caplog.records] == [
-        "call 0 of a batch is dropped: it has no userId, no anonymousId, and no valid email or phone among its traits",
-        "call 1 of a batch is dropped: its type is None, and not one of identify, track, page, screen, group, alias",
-        "call 2 of a batch is dropped: its type is 'dance', and not one of identify, track, page, screen, group, alias",
-    ]
+
+
+async def test_an_id_that_is_too_long_loses_no_event_of_somebody_who_has_another(store: Store) -> None:
+    await track(store, anonymousId="x" * 256)
+    assert (await event(store)).error == "anonymousId: it has more than 255 bytes, so it is ignored"
+    await track(store, userId="x" * 256, anonymousId="v1")
+    assert await names(store) == ["ada", "anon:v1"]
+
+
+@pytest.mark.parametrize(("kind", "field"), [("group", "groupId"), ("alias", "previousId")])
+async def test_a_call_about_a_name_that_is_too_long_is_kept_with_the_reason(store: Store, kind: str, field: str) -> None:
+    await accept(store, [understand({"userId": "ada", field: "x" * 256}, kind, CLOCK)], CLOCK)
+    stored = await event(store)
+    assert (stored.status, stored.error) == ("invalid", f"{field}: it has more than 255 bytes, so it is ignored")
+
+
+async def test_a_name_of_an_event_is_kept_up_to_what_an_index_holds(store: Store) -> None:
+    name = "名" * 4000
+    await track(store, event=name)
+    stored = await event(store)
+    assert (stored.status, stored.error, stored.name) == ("invalid", "event: a name has at most 255 bytes", name[:85])
+
+
+async def test_a_number_as_message_id_acts_once_and_what_is_no_text_is_noted(store: Store) -> None:
+    for number in (7, 7, "7"):
+        await track(store, messageId=number)
+    assert [each.message_id for each in await events(store)] == ["7"]
+    await track(store, messageId=["m1"])
+    assert (await event(store)).error == "messageId: a text is needed, so the call has another"
+
+
+@pytest.mark.parametrize("beginning", OURS)
+async def test_a_message_id_such_as_we_give_ourselves_takes_none_of_ours_and_acts_once(store: Store, beginning: str) -> None:
+    for _ in range(2):
+        await track(store, messageId=f"{beginning}1")
+    (stored,) = await events(store)
+    assert stored.message_id.startswith("sha256:")
+    assert stored.message_id != f"{beginning}1"
 
 
 async def test_nothing_is_kept_about_the_erased(store: Store) -> None:
@@ -190,8 +231,13 @@ async def test_a_played_stream_is_accepted_at_its_own_date(store: Store) -> None
 async def test_a_clients_wrong_clock_is_put_right_by_when_it_sent(store: Store) -> None:
     """It happened ten minutes before it was sent, whatever the client's clock reads."""
     call = {"userId": "ada", "type": "track", **FILLED, "timestamp": "2031-01-01T00:50:00+01:00"}
-    await accept(store, understand_all({"batch": [call], "sentAt": "2031-01-01T00:00:00Z"}, CLOCK), CLOCK)
+    await accept(store, calls_of({"batch": [call], "sentAt": "2031-01-01T00:00:00Z"}), CLOCK)
     assert (await event(store)).occurred_at == NOON - timedelta(minutes=10)
+
+
+async def test_a_zone_may_be_a_small_z(store: Store) -> None:
+    await track(store, timestamp="2026-03-01t09:30:00z")
+    assert ((await event(store)).error, (await event(store)).occurred_at) == ("", datetime(2026, 3, 1, 9, 30, tzinfo=UTC))
 
 
 @pytest.mark.parametrize("timestamp", ["yesterday", "2026-03-01T00:00:00", 1767225600, "9999-12-31T23:59:59-14:00", "", {}])
@@ -302,7 +348,24 @@ async def test_a_device_belongs_to_whoever_used_it_last(store: Store) -> None:
     assert await devices(store) == {"t1": ((await person(store, "bob")).id, "ios")}
 
 
-@pytest.mark.parametrize("device", ["t1", {"token": 7}, {"token": "t" * 2001}, {"token": None}, {}])
+async def test_an_older_word_on_a_device_takes_it_from_nobody(store: Store) -> None:
+    device = {"device": {"token": "t1", "type": "ios"}}
+    await identify(store, userId="bob", context=device)
+    await identify(store, context=device, timestamp="2025-03-02T12:00:00Z")
+    assert await devices(store) == {"t1": ((await person(store, "bob")).id, "ios")}
+
+
+@pytest.mark.parametrize("later", ["ada", "bob"])
+async def test_the_last_word_on_a_device_in_a_batch_holds(store: Store, later: str) -> None:
+    said = {"ada": NOON - timedelta(hours=2), "bob": NOON - timedelta(hours=2), later: NOON - timedelta(hours=1)}
+    context = {"device": {"token": "t1"}}
+    calls = [{"type": "identify", "userId": who, "timestamp": at.isoformat(), "context": context} for who, at in said.items()]
+    again = {**calls[0], "userId": later, "timestamp": "2025-03-02T12:00:00Z"}
+    await accept(store, calls_of({"batch": [*calls, again]}), CLOCK)
+    assert await devices(store) == {"t1": ((await person(store, later)).id, "")}
+
+
+@pytest.mark.parametrize("device", ["t1", {"token": 7}, {"token": "t" * 2001}, {"token": "名" * 1000}, {"token": None}, {}])
 async def test_a_device_without_a_usable_token_is_ignored(store: Store, device: Any) -> None:
     await track(store, context={"device": device})
     assert ((await event(store)).status, await devices(store)) == ("pending", {})
@@ -314,6 +377,6 @@ async def test_the_context_of_a_batch_is_that_of_its_calls(store: Store) -> None
         {"type": "track", "userId": "bob", **FILLED, "context": {"locale": "fr"}},
     ]
     batch = {"batch": calls, "context": {"locale": "de", "timezone": "Europe/Berlin"}}
-    await accept(store, understand_all(batch, CLOCK), CLOCK)
+    await accept(store, calls_of(batch), CLOCK)
     assert ((await person(store)).locale, (await person(store, "bob")).locale) == ("de", "fr")
     assert (await person(store, "bob")).zone == "Europe/Berlin"

@@ -138,6 +138,33 @@ async def test_a_late_event_recreates_nobody(store: Store) -> None:
     assert all(len(each) == 64 for each in hashes)
 
 
+@pytest.mark.parametrize("erased", [{"userId": "ada-lovelace-1815"}, {"anonymousId": "ada-lovelace-1815"}])
+async def test_an_alias_that_names_an_erased_person_is_not_kept(store: Store, erased: dict[str, str]) -> None:
+    await accept(store, [understand(erased, "identify", CLOCK)], CLOCK)
+    await erase(store, erased.get("userId", f"anon:{SECRETS[0]}"), BY)
+    alias = {"userId": "grace", "previousId": SECRETS[0]}
+    await accept(store, [understand(alias, "alias", CLOCK)], CLOCK)
+    assert found_in(await everything(store)) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"email": "Old@lovelace.example"}, {"email": "new@lovelace.example"}),
+        ({"phone": "030 123456", "country": "DE"}, {"phone": "+4915112345678"}),
+    ],
+)
+async def test_an_address_that_an_erased_person_had_before_recreates_nobody(
+    store: Store, old: dict[str, str], new: dict[str, str]
+) -> None:
+    for traits in (old, new):
+        await accept(store, [understand({"userId": SECRETS[0], "traits": traits}, "identify", CLOCK)], CLOCK)
+    await erase(store, SECRETS[0], BY)
+    await accept(store, [understand({"traits": old}, "identify", CLOCK)], CLOCK)
+    async with store.read() as session:
+        assert (await session.exec(select_rows(Person))).all() == []
+
+
 async def test_the_hashes_are_keyed(store: Store, url: str) -> None:
     """Who has the database and not the key cannot try names."""
     await introduce(store)
