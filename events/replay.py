@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from events.calls import judge
+from events.calls import NO_OBJECT, judge, misfit
 from events.operators import Operator
+from events.profiles import keep, lock_by_name
 from store.session import announce, lock
 from store.tables import AcceptedEvent, Person
+from workflows.definition import EVENTS
 
 REPLAYED = ("invalid", "unknown", "dead")
 
@@ -28,8 +33,10 @@ async def replay(session: AsyncSession, event_id: int, by: Operator) -> str:
         return "its person was erased"
     if reason := unfit(event):
         return reason
-    again = update(AcceptedEvent).where(col(AcceptedEvent.id) == event_id).values(status="pending", attempts=0, error="")
-    await session.exec(again)
+    values: dict[str, Any] = {"status": "pending", "attempts": 0, "error": ""}
+    if event.status == "invalid":
+        values |= await _learn(await session.connection(), person.user_id, event)
+    await session.exec(update(AcceptedEvent).where(col(AcceptedEvent.id) == event_id).values(values))
     session.add(by.did("replay", person_id=event.person_id, subject=event.message_id))
     await announce(await session.connection())
     return ""
@@ -39,6 +46,20 @@ def unfit(event: AcceptedEvent) -> str:
     """Say why an event is not to be routed (again), or ''."""
     if event.status not in REPLAYED:
         return f"it is {event.status}; only {', '.join(REPLAYED)} events are judged again"
-    if event.kind in ("track", "run"):
-        return judge(event.name, event.data)[1]
-    return "" if event.status == "dead" else event.error
+    if event.error.startswith(NO_OBJECT):  # though its data is one now, in which what came is kept
+        return NO_OBJECT
+    if event.kind not in ("track", "run"):
+        return "" if event.status == "dead" else event.error
+    kind = EVENTS.get(event.name)
+    if kind is not None and event.status == "dead":  # it was accepted once, be it a transition, which no app can send
+        return misfit(kind, event.data)
+    return judge(event.name, event.data)[1]
+
+
+async def _learn(connection: AsyncConnection, user_id: str, event: AcceptedEvent) -> dict[str, Any]:
+    """Let an event that was malformed say now where its person is, as of when it happened; return what that makes of its row."""
+    profile = (await lock_by_name(connection, [user_id]))[user_id]
+    notes: list[str] = []
+    changed = profile.learn({}, event.context, min(event.occurred_at, event.accepted_at), notes)
+    await keep(connection, [profile])
+    return {"changed": changed, "error": "; ".join(notes)}

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import update
+from sqlmodel import select
 
 from settings import Settings
 from store.session import Store
@@ -14,6 +15,7 @@ from store.tables import AcceptedEvent
 from tests.api.conftest import WRITE
 from tests.api.test_collect import TRACK, refused, said
 from tests.databases import Databases
+from tests.events.crowd import BecameBuyer
 from workflows.definition import EVENTS, Event
 
 ORDER = {"actor": "grace", "reason": "the class was mended"}
@@ -106,6 +108,41 @@ async def test_many_are_judged_at_once_and_each_by_itself(admin: httpx.AsyncClie
     rest = (await admin.post("/v1/events/replay", json={**order, "after": first["next"]})).json()
     assert rest == {"replayed": 0, "refused": [{"message_id": "m3", "reason": "basket: Field required"}], "next": None}
     assert await listed(admin, status="pending") == ["m2", "m1"]
+
+
+async def test_what_came_without_an_object_of_properties_fits_no_event(admin: httpx.AsyncClient) -> None:
+    await send(admin, "m1", event="Account Closed", properties=["x"])
+    answer = await admin.post("/v1/events/m1/replay", json=ORDER)
+    assert refused(answer) == (409, "not_replayed")
+    assert answer.json()["error"]["message"].endswith("properties: an object is needed")
+
+
+async def test_a_malformed_event_that_fits_today_says_where_its_person_is(
+    admin: httpx.AsyncClient, house: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await send(admin, "m1", properties={}, context={"timezone": "Asia/Tokyo", "device": {"token": "t1"}})
+    assert (await admin.get("/v1/users/ada")).json()["zone"] == ""
+
+    class Lenient(Event, name="Basket Filled Leniently"):
+        pass
+
+    EVENTS.pop(Lenient.name)
+    monkeypatch.setitem(EVENTS, "Basket Filled", Lenient)
+    assert said(await admin.post("/v1/events/m1/replay", json=ORDER)) == (200, {"replayed": 1})
+    ada = (await admin.get("/v1/users/ada")).json()
+    assert (ada["zone"], [each["token"] for each in ada["devices"]]) == ("Asia/Tokyo", ["t1"])
+    async with house.read() as session:
+        assert (await session.exec(select(AcceptedEvent.changed))).one() == ["zone"]
+
+
+async def test_a_transition_of_ours_that_could_not_be_routed_is_replayed_and_one_that_an_app_sent_is_not(
+    admin: httpx.AsyncClient, house: Store
+) -> None:
+    await send(admin, "m1", event=BecameBuyer.name, properties={})
+    assert refused(await admin.post("/v1/events/m1/replay", json=ORDER)) == (409, "not_replayed")
+    async with house.write() as session:
+        await session.exec(update(AcceptedEvent).values(status="dead", error="", data={"previous": "out"}))
+    assert said(await admin.post("/v1/events/m1/replay", json=ORDER)) == (200, {"replayed": 1})
 
 
 async def test_only_an_administrator_who_says_why_replays(admin: httpx.AsyncClient) -> None:
