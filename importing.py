@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -27,6 +28,7 @@ from store.session import Store
 
 FIRST_SHOWN = 5
 STDIN = "-"
+BEGINNING = '{"line": '  # of each line of a report
 
 
 @dataclass(frozen=True)
@@ -99,10 +101,10 @@ async def _is_wanted(wish: Wish, file: Path, fingerprint: str, tally: Tally, sto
 
 
 async def _with_a_bar(wish: Wish, file: Path, fingerprint: str, tally: Tally, store: Store, talk: Console) -> None:
+    _begin(wish.reports_to, tally.lines)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn())
     with (
         closing(opened(file, name=wish.file)) as source,
-        closing(_Report(wish.reports_to, after=tally.lines)) as report,
         Progress(*columns, console=talk, disable=wish.as_json) as progress,
     ):
         task = progress.add_task("", total=source.size)
@@ -114,7 +116,7 @@ async def _with_a_bar(wish: Wish, file: Path, fingerprint: str, tally: Tally, st
             wish.file,
             tally,
             starts=wish.trigger,
-            report=report.take,
+            report=partial(_tell, wish.reports_to),
             watch=lambda so_far: meter.show(so_far, source.position),
         )
 
@@ -134,35 +136,42 @@ class _Meter:
         self.progress.update(self.task, completed=position, description=said)
 
 
-class _Report:
-    """The file of refused lines, one JSON object a line; not made before there is one."""
+def _begin(report: Path, after: int) -> None:
+    """Leave in the report only what an interrupted import told of lines up to there, or no file if it told nothing.
 
-    def __init__(self, place: Path, *, after: int) -> None:
-        self.place = place
-        self._after = after
-        self._begun = False
-
-    def take(self, refused: Sequence[Refusal]) -> None:
-        if not refused:
-            return
-        if not self._begun:
-            self._keep_what_counts()
-        with self.place.open("a", encoding="utf-8") as report:
-            report.writelines(json.dumps(asdict(each)) + "\n" for each in refused)
-
-    def close(self) -> None:
-        if not self._begun and self._after == 0:
-            self.place.unlink(missing_ok=True)
-
-    def _keep_what_counts(self) -> None:
-        """Leave out what an interrupted import reported of lines that it had not committed, or an earlier one of another file."""
-        self._begun = True
-        kept = [line for line in _lines(self.place) if json.loads(line)["line"] <= self._after]
-        self.place.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    Raises BadFile for a file that is no report: it is somebody else's.
+    """
+    kept = [each for each in _refusals(report) if each.line <= after]
+    report.unlink(missing_ok=True)
+    if kept:
+        _tell(report, kept)
 
 
-def _lines(report: Path) -> list[str]:
-    return report.read_text(encoding="utf-8").splitlines() if report.exists() else []
+def _tell(report: Path, refused: Sequence[Refusal]) -> None:
+    if refused:
+        with report.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(asdict(each)) + "\n" for each in refused)
+
+
+def _refusals(report: Path) -> list[Refusal]:
+    """Read a report, but for a last line that was cut off. Raises BadFile for what is none."""
+    lines = report.read_text(encoding="utf-8", errors="replace").splitlines() if report.exists() else []
+    read = [_refusal(line) for line in lines]
+    whole = read[:-1] if read and read[-1] is None and _is_cut_off(lines[-1]) else read
+    if None in whole:
+        raise BadFile(f"{report} is no report of refused lines: name another file with --report")
+    return [each for each in whole if each]
+
+
+def _refusal(line: str) -> Refusal | None:
+    try:
+        return Refusal(**json.loads(line))
+    except (TypeError, ValueError):
+        return None
+
+
+def _is_cut_off(line: str) -> bool:
+    return line.startswith(BEGINNING[: len(line)])
 
 
 def _sum_up(wish: Wish, tally: Tally, talk: Console) -> None:
@@ -176,7 +185,6 @@ def _sum_up(wish: Wish, tally: Tally, talk: Console) -> None:
         highlight=False,
     )
     if refused:
-        for line in _lines(wish.reports_to)[:FIRST_SHOWN]:
-            told = json.loads(line)
-            talk.print(f"  line {told['line']}: {told['reason']}", highlight=False, markup=False)
+        for each in _refusals(wish.reports_to)[:FIRST_SHOWN]:
+            talk.print(f"  line {each.line}: {each.reason}", highlight=False, markup=False)
         talk.print(f"All refused lines are in {refused}.", highlight=False)

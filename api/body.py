@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Callable, Coroutine
-from math import isinf
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
 from api.errors import Problem
+from events.wire import read_json
 
 KB = 1024
 CALL_BYTES = 32 * KB  # Segment's limits
 BODY_BYTES = 500 * KB
 GZIP = 16 + zlib.MAX_WBITS
-
-# What JSON allows and PostgreSQL's does not hold: the NUL character, and numbers beyond a double.
-UNFIT = re.compile(rb"\\u0000|\d[eE]\+?\d{3}|\d{300}")
 
 
 class BoundedRequest(Request):
@@ -33,7 +28,10 @@ class BoundedRequest(Request):
         return self._body
 
     async def json(self) -> Any:
-        return read_json(await self.body())
+        try:
+            return read_json(await self.body())
+        except ValueError as error:
+            raise Problem(400, "malformed_json", f"the body is not JSON that we can keep: {error}") from None
 
     async def _read(self) -> bytes:
         body = bytearray()
@@ -66,9 +64,9 @@ def refuse_larger(size: int, limit: int, what: str = "the body") -> None:
 
 def unpacked(body: bytes, encoding: str) -> bytes:
     """Undo the content encoding, none or gzip, without ever holding more than the limit."""
-    if encoding == "identity":
+    if encoding.strip().lower() == "identity":
         return body
-    if encoding != "gzip":
+    if encoding.strip().lower() != "gzip":
         raise Problem(400, "unknown_encoding", f"Content-Encoding {encoding!r} is not known here; send gzip, or none")
     unzip = zlib.decompressobj(GZIP)
     try:
@@ -79,26 +77,3 @@ def unpacked(body: bytes, encoding: str) -> bytes:
     if not unzip.eof or unzip.unused_data:
         raise Problem(400, "malformed_gzip", "the body is not one whole gzip member")
     return plain
-
-
-def read_json(raw: bytes) -> Any:
-    """Read JSON by RFC 8259, at most 200 levels deep; a NUL character becomes U+FFFD."""
-    try:
-        value = from_json(raw, allow_inf_nan=False)
-        return fit(value) if UNFIT.search(raw) else value
-    except ValueError as error:
-        raise Problem(400, "malformed_json", f"the body is not JSON that we can keep: {error}") from None
-
-
-def fit(value: Any) -> Any:
-    """Return the value as both databases can hold it. Raises ValueError for a number that no double holds."""
-    match value:
-        case str():
-            return value.replace("\0", "\ufffd")
-        case list():
-            return [fit(each) for each in value]
-        case dict():
-            return {fit(name): fit(each) for name, each in value.items()}
-        case float() if isinf(value):
-            raise ValueError("a number is out of range")
-    return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -176,10 +176,8 @@ async def batch(request: Request) -> JSONResponse:
         body = _object(await request.json())
         clock = await _let_in(request, body)
         _refuse_too_many(body)
-        calls = []
-        for place, each in understand_each(body, clock):
-            calls += _usable(request, each, f"call {place} of a batch", f"batch.{place}: ")
-        await _store(request, calls, clock)
+        read = ((f"batch.{place}: ", each) for place, each in understand_each(body, clock))
+        await _store(request, _usable(request, read), clock)
     return JSONResponse({"success": True})
 
 
@@ -192,7 +190,7 @@ async def _one(request: Request, kind: str) -> JSONResponse:
             read: Call | Unidentified = understand(body, kind, clock, moment(body.get("sentAt")))
         except Unidentified as reason:
             read = reason
-        await _store(request, _usable(request, read, f"a {kind} call", ""), clock)
+        await _store(request, _usable(request, [("", read)]), clock)
     return JSONResponse({"success": True})
 
 
@@ -206,16 +204,22 @@ async def _store(request: Request, calls: Sequence[Call], clock: Clock) -> None:
     await gathering.accept(calls, clock)
 
 
-def _usable(request: Request, call: Call | Unidentified, what: str, place: str) -> list[Call]:
-    """Return the call, if it is somebody's. In strict mode, refuse what is wrong with its content."""
-    if request.headers.get(STRICT_HEADER) == "1":
-        wrong = [str(call)] if isinstance(call, Unidentified) else objections(call)
-        if wrong:
+def _usable(request: Request, read: Iterable[tuple[str, Call | Unidentified]]) -> list[Call]:
+    """Return the calls, each read with its place, that are somebody's. In strict mode, refuse what is wrong with any of them."""
+    strict = request.headers.get(STRICT_HEADER) == "1"
+    calls = []
+    for place, each in read:
+        if strict and (wrong := _wrong(each)):
             raise Problem(400, "invalid", f"{place}{wrong[0]}")
-    if isinstance(call, Unidentified):
-        log.warning("%s is dropped: %s", what, call)
-        return []
-    return [call]
+        if isinstance(each, Call):
+            calls.append(each)
+        else:
+            log.warning("%sthe call is dropped: %s", place, each)
+    return calls
+
+
+def _wrong(read: Call | Unidentified) -> list[str]:
+    return objections(read) if isinstance(read, Call) else [str(read)]
 
 
 def _object(body: Any) -> dict[str, Any]:

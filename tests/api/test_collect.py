@@ -59,10 +59,20 @@ async def test_a_batch_is_stored_whole(writer: httpx.AsyncClient, house: Store) 
     assert [event.kind for event in await events(house)] == ["identify", "track"]
 
 
+async def test_calls_about_nobody_are_left_out_of_a_batch_with_the_reason_in_the_log(
+    writer: httpx.AsyncClient, house: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    batch = {"batch": [{"type": "track", **TRACK}, "nonsense"]}
+    assert said(await writer.post("/v1/batch", json=batch)) == SUCCESS
+    assert len(await events(house)) == 1
+    assert "batch.1: the call is dropped: its type is None" in caplog.text
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP"])
 @pytest.mark.parametrize("path", ["/v1/track", "/v1/identify", "/v1/batch"])
-async def test_gzip_is_taken(writer: httpx.AsyncClient, house: Store, path: str) -> None:
+async def test_gzip_is_taken(writer: httpx.AsyncClient, house: Store, path: str, encoding: str) -> None:
     body = {"batch": [{"type": "track", **TRACK}]} if path == "/v1/batch" else TRACK
-    answer = await writer.post(path, content=gzip.compress(json.dumps(body).encode()), headers={"Content-Encoding": "gzip"})
+    answer = await writer.post(path, content=gzip.compress(json.dumps(body).encode()), headers={"Content-Encoding": encoding})
     assert said(answer) == SUCCESS
     assert len(await events(house)) == 1
 
@@ -102,6 +112,7 @@ WHOLE = gzip.compress(json.dumps(TRACK).encode())
         (b"{", {}, "malformed_json"),
         (b'{"userId": NaN}', {}, "malformed_json"),
         (b'{"userId": "ada", "properties": {"worth": 1e999}}', {}, "malformed_json"),
+        (b'{"userId": "ada", "properties": {"worth": %se99}}' % (b"1" * 290), {}, "malformed_json"),
         (b'{"userId": "\\ud800"}', {}, "malformed_json"),
         (b'{"userId": "\xff"}', {}, "malformed_json"),
         (b"[" * 5000 + b"]" * 5000, {}, "malformed_json"),

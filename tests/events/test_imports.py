@@ -125,7 +125,7 @@ def test_refused_lines_are_told_with_number_and_reason_and_the_others_are_import
     told = imports(jsonl(tmp_path / "calls.jsonl", lines), report=tmp_path / "wrong.jsonl")
     assert (told["accepted"], told["refused"], told["unknown"]) == (2, 7, 1)
     refused = dict(report(tmp_path / "wrong.jsonl"))
-    assert refused.pop(2).startswith("it is not JSON: ")
+    assert refused.pop(2).startswith("it is not JSON that we can keep: ")
     assert refused.pop(9).endswith("characters, and a call at most 32,768")
     assert refused == {
         4: "it is JSON, but not an object",
@@ -134,6 +134,22 @@ def test_refused_lines_are_told_with_number_and_reason_and_the_others_are_import
         7: "timestamp: 'yesterday' is not ISO 8601 with a zone",
         8: "basket: Field required",
     }
+
+
+@pytest.mark.parametrize(
+    ("value", "accepted"),
+    [('"b\\u0000"', 3), ("1e999", 2), ("1" * 290 + "e99", 2), ("-1E+0400", 2), ("1" * 5000, 2), ('"\\ud800"', 2)],
+)
+def test_a_line_that_no_database_holds_keeps_back_no_other(imports: Imports, tmp_path: Path, value: str, accepted: int) -> None:
+    odd = json.dumps(FILLED).replace('"b1"', f'"b1", "odd": {value}')
+    told = imports(jsonl(tmp_path / "calls.jsonl", [FILLED, odd, FILLED]))
+    assert (told["accepted"], told["lines"], told["finished"]) == (accepted, 3, True)
+    cell = value.replace('"', '""')
+    (tmp_path / "calls.csv").write_text(
+        f'type,userId,event,properties.basket,properties.odd\ntrack,ada,Basket Filled,b1,"{cell}"\ntrack,ada,Basket Filled,b\0,\n'
+    )
+    told = imports(tmp_path / "calls.csv")
+    assert (told["lines"], told["finished"]) == (3, True)
 
 
 def test_a_csv_with_a_column_that_nobody_knows_is_refused_as_a_whole(imports: Imports, tmp_path: Path) -> None:
@@ -165,6 +181,45 @@ async def test_an_import_recreates_nobody_who_was_erased(store: Store, url: str,
     await asyncio.to_thread(import_file, Wish(str(jsonl(tmp_path / "calls.jsonl", calls))), ours)
     async with store.read() as session:
         assert (await session.exec(select(Person.user_id))).all() == []
+
+
+async def test_a_report_that_was_cut_off_is_gone_on_with(
+    store: Store, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events.imports, "BATCH", 2)
+    file = jsonl(tmp_path / "calls.jsonl", [FILLED, "broken", FILLED, "broken too"])
+    with pytest.raises(KeyboardInterrupt):
+        await sit(store, file, until=2)
+    told = tmp_path / "calls.jsonl.refused.jsonl"
+    told.write_text('{"line": 2, "reason": "told"}\n{"line": 4, "rea')
+    await asyncio.to_thread(import_file, Wish(str(file)), Settings(database_url=url, _env_file=None))
+    assert [line for line, _ in report(told)] == [2, 4]
+
+
+@pytest.mark.parametrize("theirs", ["mine", '{"line": 1, "reason": ""}\n[]\n', '{"userId": "ada"}\n'])
+def test_a_file_that_is_no_report_is_left_alone_and_nothing_is_imported(imports: Imports, tmp_path: Path, theirs: str) -> None:
+    (tmp_path / "notes.txt").write_text(theirs)
+    with pytest.raises(BadFile, match=r"notes.txt is no report of refused lines: name another file with --report"):
+        imports(jsonl(tmp_path / "calls.jsonl", [FILLED]), report=tmp_path / "notes.txt")
+    assert (tmp_path / "notes.txt").read_text() == theirs
+    assert imports.rows() == []
+
+
+def test_rows_of_a_crm_are_imported_by_their_addresses(imports: Imports, tmp_path: Path) -> None:
+    (tmp_path / "crm.csv").write_text("type,traits.email,traits.plan\nidentify,ada@example.org,pro\n")
+    assert imports(tmp_path / "crm.csv")["accepted"] == 1
+    assert imports.person("email:ada@example.org").traits == {"plan": "pro"}
+    (tmp_path / "names.csv").write_text("type,traits.plan\nidentify,pro\n")
+    with pytest.raises(BadFile, match=r"there is no column userId, anonymousId, traits.email or traits.phone"):
+        imports(tmp_path / "names.csv")
+
+
+def test_a_line_whose_message_id_is_unusable_acts_once(imports: Imports, tmp_path: Path) -> None:
+    odd = jsonl(tmp_path / "calls.jsonl", [{**FILLED, "messageId": ["m"]}, {**FILLED, "messageId": 7}])
+    imports(odd)
+    assert [row.message_id for row in imports.rows()] == [f"import:{digest(odd)[:32]}:1", "7"]
+    again = jsonl(tmp_path / "again.jsonl", [{**FILLED, "messageId": "7"}])
+    assert imports(again)["known"] == 1
 
 
 def test_message_ids_that_were_accepted_before_are_known(imports: Imports, tmp_path: Path) -> None:
