@@ -75,6 +75,11 @@ def is_private(name: str) -> bool:
     return name in TRAITS and TRAITS[name].is_private
 
 
+def any_private() -> bool:
+    """Say whether any trait is declared to be private."""
+    return any(each.is_private for each in TRAITS.values())
+
+
 def _is_private(hint: Any) -> bool:
     if get_origin(hint) is Annotated:
         return any(isinstance(each, Secret) for each in get_args(hint)[1:]) or _is_private(get_args(hint)[0])
