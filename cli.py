@@ -99,13 +99,15 @@ def import_calls(
     report: Annotated[Path | None, typer.Option(help="Where refused lines are told; FILE.refused.jsonl unless set.")] = None,
     journeys: Journeys = None,
     as_json: Json = False,
+    reason: Annotated[str, typer.Option(help="Why; it is recorded.")] = "",
+    actor: operating.Actor = "",
 ) -> None:
     """Import a file of Segment calls. Interrupted and started again, it goes on where it was."""
     from importing import Wish, import_file
 
     settings = Settings()
     load(journeys or settings.journeys)
-    import_file(Wish(file, trigger, yes, report, as_json), settings)
+    import_file(Wish(file, trigger, yes, report, as_json, actor, reason), settings)
 
 
 @app.command(name="journeys")

@@ -29,7 +29,8 @@ MAY = {
     "admin": "an admin key may do everything",
 }
 LOOKING = "a read or an admin key"
-ByHeader = Annotated[str, Header(max_length=1000)]
+Who = Annotated[str, Header(alias="X-Actor", max_length=1000, description="Who does it, in UTF-8. It is recorded.")]
+Why = Annotated[str, Header(alias="X-Reason", max_length=1000, description="Why, in UTF-8. It is recorded.")]
 
 by_bearer = HTTPBearer(auto_error=False, scheme_name="Bearer", description="The key as a bearer token.")
 by_basic = HTTPBasic(auto_error=False, scheme_name="Basic", description="The key as the user, with no password.")
@@ -157,15 +158,30 @@ async def admin_clock(request: Request, settings: InSettings) -> Clock:
 InClock = Annotated[Clock, Depends(admin_clock)]
 
 
-async def operator(request: Request, clock: InClock, x_actor: ByHeader = "", x_reason: ByHeader = "") -> Operator:
+async def operator(request: Request, clock: InClock, actor: Who = "", reason: Why = "") -> Operator:
     """Return who does it, and why, by the headers. Refuses who does not say."""
-    for name, said in (("X-Actor", x_actor), ("X-Reason", x_reason)):
+    for name, said in (("X-Actor", actor), ("X-Reason", reason)):
         if not said.strip():
             raise Problem(422, "invalid", f"{name}: this is recorded with who does it, and why: give both X-Actor and X-Reason")
-    return Operator(x_actor.strip(), x_reason.strip(), key_name(request), clock.at)
+    return Operator(_written(actor), _written(reason), key_name(request), clock.at)
+
+
+async def app(request: Request, clock: InClock, actor: Who = "", reason: Why = "") -> Operator:
+    """Return who does what apps do as a matter of course: it is the key, unless the headers say who, and why."""
+    name = key_name(request)
+    return Operator(_written(actor) or name, _written(reason), name, clock.at)
+
+
+def _written(header: str) -> str:
+    """Return what a header says. HTTP hands it over as Latin-1, whatever was written."""
+    try:
+        return header.encode("latin-1").decode().strip()
+    except UnicodeError:
+        return header.strip()
 
 
 InOperator = Annotated[Operator, Depends(operator)]
+InApp = Annotated[Operator, Depends(app)]
 
 # What a router declares: the schemes are for the docs, and `may_send`, `may_read` or `may_administer` decides.
 ANY_KEY = [Security(by_bearer), Security(by_basic), Depends(fresh_keys)]

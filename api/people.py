@@ -5,20 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from api.access import READ, ByHeader, InClock, InSettings, InStore, key_name
+from api.access import READ, InApp, InClock, InSettings, InStore
 from api.body import BoundedRoute
 from api.errors import Problem, problems
 from api.views import CardView, ConsentView, DeviceView, MessageView, RunSummary, UserView, summary_of
 from events.calls import ID_BYTES
 from events.lookup import Ambiguous, find
 from events.meeting import meet
-from events.operators import Operator
 from events.segments import IN
 from store.tables import Consent, Delivery, Device, Identity, InboxCard, Membership, Person, Run
 from workflows.clock import zone
@@ -124,15 +123,7 @@ async def read(person: Someone, key: CardKey, store: InStore) -> CardView:
 
 
 @router.put("/v1/users/{user_id:path}/consent", summary="Record a consent or an opt-out")
-async def consent(
-    request: Request,
-    user_id: UserId,
-    body: ConsentBody,
-    store: InStore,
-    clock: InClock,
-    x_actor: ByHeader = "",
-    x_reason: ByHeader = "",
-) -> ConsentView:
+async def consent(user_id: UserId, body: ConsentBody, store: InStore, clock: InClock, by: InApp) -> ConsentView:
     """Record what a person said. The latest word on a topic and channel holds; somebody new is kept, so that a no is."""
     if "\0" in user_id or len(user_id.encode()) > ID_BYTES:
         raise Problem(422, "invalid", f"user_id: at most {ID_BYTES} bytes, without NUL")
@@ -149,8 +140,7 @@ async def consent(
             at=clock.at,
         )
         session.add(row)
-        said = {"topic": row.topic, "channel": row.channel, "granted": row.granted}
-        by = Operator(x_actor or "app", x_reason or f"said in {body.source}", key_name(request), clock.at)
+        said = {"topic": row.topic, "channel": row.channel, "granted": row.granted, "source": row.source}
         session.add(by.did("consent", person_id=person.id, details=said))
     return ConsentView(**row.model_dump())
 

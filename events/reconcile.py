@@ -14,9 +14,10 @@ from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from events.temporal import Seen, look, seen
+from events.operators import ASKED
+from events.temporal import Seen, look, seen, standing
 from store.session import Store
-from store.tables import Run
+from store.tables import Operation, Run
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,7 @@ EVERY = timedelta(seconds=20)
 SETTLING = timedelta(seconds=5)  # younger runs may not be listed yet
 CLOSING = timedelta(seconds=2)  # from the closing of a row to that of its workflow, with time to spare
 PAGE = 1000
+ASKED_AT_ONCE = 20  # runs that do not say where they stand take their time
 
 # What became of a run whose workflow was closed from outside, by Temporal's status.
 ENDED = {
@@ -41,6 +43,7 @@ async def reconcile_for_ever(store: Store, client: Client, task_queue: str) -> N
     while True:
         try:
             await reconcile(store, client, task_queue)
+            await settle_orders(store, client)
         except (RPCError, OSError, SQLAlchemyError) as error:
             log.warning("reconciling waits, for Temporal or the store does not answer: %s", error)
         await asyncio.sleep(EVERY.total_seconds())
@@ -62,6 +65,21 @@ async def reconcile(store: Store, client: Client, task_queue: str) -> int:
     for run in wrong:
         await put_right(store, client, run)
     return len(wrong)
+
+
+async def settle_orders(store: Store, client: Client) -> None:
+    """Have the rows of runs say whether they are paused, where an order to pause or resume was not answered in time."""
+    unanswered = (col(Operation.details)["outcome"].as_string() == ASKED, col(Operation.action).in_(("pause", "resume")))
+    async with store.read() as session:
+        asked = select(Operation, Run).join(Run).where(*unanswered, col(Run.ended_at).is_(None)).order_by(col(Operation.id))
+        found = (await session.exec(asked.limit(ASKED_AT_ONCE))).all()
+    for order, run in found:
+        if (said := await standing(client, run)) is None:
+            continue  # it may still act
+        async with store.write() as session:
+            settled = update(Operation).where(col(Operation.id) == order.id, *unanswered).values(details={"outcome": "unknown"})
+            if (await session.exec(settled)).rowcount:  # unless it was answered meanwhile
+                await session.exec(update(Run).where(col(Run.id) == run.id).values(paused=said.paused is not None))
 
 
 def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 
 from pydantic import ValidationError
@@ -12,19 +13,20 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from store.tables import Run
-from workflows.wire import Enrolment, Signal
+from workflows.wire import Enrolment, Signal, Standing
 
 USER = SearchAttributeKey.for_keyword("JourneyUser")
 VERSION = SearchAttributeKey.for_int("JourneyVersion")
 TRIGGER = SearchAttributeKey.for_keyword("JourneyTrigger")
 MEMO = "run_id"
 OPEN = ("RUNNING", "PAUSED")
+QUERY_SECONDS = 2
 
 
 class Told(Enum):
@@ -104,6 +106,20 @@ async def look(client: Client, workflow_id: str) -> Seen | None:
     """Return the latest workflow under that id, or None if Temporal knows none."""
     answer = await describe(client, workflow_id)
     return None if answer is None else seen(answer.workflow_execution_info)
+
+
+async def standing(client: Client | None, run: Run) -> Standing | None:
+    """Ask a run where it stands. None if it is between two steps, or does not say within two seconds."""
+    if client is None or run.ended_at is not None:
+        return None
+    handle: WorkflowHandle[object, object] = client.get_workflow_handle(run.workflow_id)
+    limit = timedelta(seconds=QUERY_SECONDS)
+    try:
+        async with asyncio.timeout(QUERY_SECONDS):
+            said: Standing | None = await handle.query("standing", result_type=Standing, rpc_timeout=limit)
+    except (RPCError, RuntimeError, OSError, TimeoutError, WorkflowQueryFailedError):
+        return None
+    return said
 
 
 def seen(info: WorkflowExecutionInfo) -> Seen:

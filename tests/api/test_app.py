@@ -140,9 +140,9 @@ async def test_a_run_is_shown_and_ended_with_temporal_away(settings: Settings, h
         async with house.write() as session:
             session.add((await session.exec(select(Run))).one().sqlmodel_update({"status": "running"}))
         assert (await api.get(f"/v1/runs/{run}")).json()["standing"] is None
-        order = {"actor": "eve", "reason": "wrong person"}
-        assert refused(await api.post(f"/v1/runs/{run}/pause", json=order)) == (503, "run_unreachable")
-        assert (await api.post(f"/v1/runs/{run}/exit", json=order)).json()["effect"] == "accepted"
+        by = {"X-Actor": "eve", "X-Reason": "wrong person"}
+        assert refused(await api.post(f"/v1/runs/{run}/pause", headers=by)) == (503, "run_unreachable")
+        assert (await api.post(f"/v1/runs/{run}/exit", headers=by)).json()["effect"] == "accepted"
 
 
 @pytest.mark.real

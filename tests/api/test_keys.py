@@ -143,7 +143,7 @@ async def test_who_and_why_are_needed(admin: httpx.AsyncClient, headers: dict[st
 async def test_what_operators_do_is_in_the_audit_log(admin: httpx.AsyncClient) -> None:
     ops = await made(admin, "ops", "admin")
     run = (await admin.post("/v1/journeys/basket_help/runs", json={"user_id": "ada", "data": {"basket": "b"}})).json()["run_id"]
-    await admin.post(f"/v1/runs/{run}/exit", json={"actor": "bob", "reason": "wrong copy"}, headers=ops)
+    await admin.post(f"/v1/runs/{run}/exit", headers={**ops, "X-Actor": "bob", "X-Reason": "wrong copy"})
     await admin.put("/v1/users/ada/consent", json={"topic": "t", "granted": False, "source": "phone"}, headers={**ops, **BY})
     await admin.get("/v1/users/ada/export", headers=BY)
     entries = (await admin.get("/v1/audit")).json()["entries"]
@@ -151,9 +151,10 @@ async def test_what_operators_do_is_in_the_audit_log(admin: httpx.AsyncClient) -
         ("export", "eve", "ada", "SOJOURN_ADMIN_KEY"),
         ("consent", "eve", "ada", "ops"),
         ("exit", "bob", "ada", "ops"),
+        ("run", "SOJOURN_ADMIN_KEY", "ada", "SOJOURN_ADMIN_KEY"),
         ("add key", "eve", None, "SOJOURN_ADMIN_KEY"),
     ]
-    assert (entries[0]["reason"], entries[2]["run_id"], entries[3]["subject"]) == ("a new shop", run, "ops")
+    assert (entries[0]["reason"], entries[2]["run_id"], entries[4]["subject"]) == ("a new shop", run, "ops")
     await admin.delete("/v1/users/ada", headers=BY)
     entries = (await admin.get("/v1/audit")).json()["entries"]
     assert [each["action"] for each in entries] == ["erase", "add key"]

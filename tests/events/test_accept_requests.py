@@ -12,11 +12,11 @@ from sqlmodel import col, select
 
 from events.calls import Clock
 from events.enrol import Refused
+from events.operators import Operator
 from events.request import Misused, Requested, Unfit, request_exit, request_run
 from store.session import Store
 from store.tables import AcceptedEvent, Operation, Person, Run
 from tests.events.shop import SHOP
-from workflows.run import Order
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 CLOCK = Clock(NOON)
@@ -136,7 +136,7 @@ async def test_the_erased_enter_nothing(store: Store) -> None:
 
 async def test_an_exit_is_an_event_of_that_run_and_is_recorded(store: Store) -> None:
     run = await requested(store)
-    assert await request_exit(store, run, Order("eve", "wrong person"), CLOCK)
+    assert await request_exit(store, run, Operator("eve", "wrong person", "ops", NOON), CLOCK)
     event = (await events(store))[-1]
     assert (event.kind, event.name, event.run_id, event.status) == ("exit", "exit", run.id, "pending")
     assert event.data == {"actor": "eve", "reason": "wrong person"}
@@ -148,7 +148,7 @@ async def test_an_exit_is_an_event_of_that_run_and_is_recorded(store: Store) -> 
 async def test_a_run_that_is_over_cannot_be_ended(store: Store) -> None:
     run = await requested(store)
     await end(store, run, NOON)
-    assert not await request_exit(store, run, Order("eve", "wrong person"), CLOCK)
+    assert not await request_exit(store, run, Operator("eve", "wrong person", "ops", NOON), CLOCK)
     assert len(await events(store)) == 1
 
 

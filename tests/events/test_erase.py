@@ -34,7 +34,6 @@ from store.tables import (
     Run,
 )
 from workflows.definition import current
-from workflows.run import Order
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 CLOCK = Clock(NOON)
@@ -59,7 +58,7 @@ async def introduce(store: Store, user: str = SECRETS[0]) -> Person:
     assert definition is not None
     requested = await request_run(store, definition, user, {"basket": SECRETS[5]}, CLOCK)
     run: Run = requested.run  # type: ignore[union-attr]
-    await request_exit(store, run, Order("eve", f"she {SECRETS[6]}"), CLOCK)
+    await request_exit(store, run, Operator("eve", f"she {SECRETS[6]}", "ops", NOON), CLOCK)
     async with store.write() as session:
         person = (await session.exec(select_rows(Person).where(Person.user_id == user))).one()
         session.add_all(_belongings_of(person.id or 0, run))
@@ -178,7 +177,7 @@ async def test_an_exit_ordered_of_an_erased_run_changes_nothing(store: Store) ->
     async with store.read() as session:
         run = (await session.exec(select_rows(Run))).one()
     await erase(store, SECRETS[0], BY)
-    assert await request_exit(store, run, Order("eve", "late"), CLOCK) is False
+    assert await request_exit(store, run, Operator("eve", "late", "ops", NOON), CLOCK) is False
 
 
 async def test_an_erased_person_is_not_in_the_file(store: Store, url: str) -> None:

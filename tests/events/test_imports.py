@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ from sqlmodel import col, select
 import events.imports
 from events.files import BadFile, digest, opened
 from events.imports import Refusal, Tally, progress_of, run
+from events.operators import Operator
 from importing import Wish, import_file
 from settings import Settings
 from store.session import Store
 from store.tables import BACKLOG, AcceptedEvent, Person
 from tests.promises.house import CHECKOUT
 
+BY = Operator("eve", "from the old system", "command line", datetime(2025, 3, 1, tzinfo=UTC))
 AT = "2025-03-01T08:00:00Z"
 FILLED = {"type": "track", "userId": "ada", "event": "Basket Filled", "properties": {"basket": "b1"}, "timestamp": AT}
 
@@ -182,7 +185,7 @@ async def sit(store: Store, file: Path, until: int = 0) -> Tally:
     nobody: Callable[[Sequence[Refusal]], None] = lambda refused: None  # noqa: E731
     tally, source = await progress_of(store, digest(file)), opened(file)
     try:
-        await run(store, source, digest(file), file.name, tally, starts=False, report=nobody, watch=watch)
+        await run(store, source, digest(file), file.name, tally, BY, starts=False, report=nobody, watch=watch)
     finally:
         source.close()
     return tally
@@ -194,7 +197,7 @@ async def test_of_two_imports_of_one_file_at_once_one_gives_up(store: Store, tmp
     await sit(store, file)
     source = opened(file)
     with pytest.raises(BadFile, match="another import of this very file is at work"):
-        await run(store, source, digest(file), "", stale, starts=False, report=lambda _: None, watch=lambda _: None)
+        await run(store, source, digest(file), "", stale, BY, starts=False, report=lambda _: None, watch=lambda _: None)
     source.close()
 
 
