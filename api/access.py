@@ -82,6 +82,7 @@ async def may_administer(request: Request, settings: InSettings) -> None:
         raise Problem(401, "unauthorized", "give an admin key, as a bearer token or as the user of Basic", WHO)
     if grant.scope != "admin":
         raise Problem(403, "forbidden", f"{MAY[grant.scope]}; this takes an admin key")
+    _let_in(request, grant)
 
 
 async def may_read(request: Request, settings: InSettings) -> None:
@@ -89,18 +90,20 @@ async def may_read(request: Request, settings: InSettings) -> None:
     grant = _granted(request, settings, presented(request))
     if grant is None:
         raise Problem(401, "unauthorized", "give a read or an admin key, as a bearer token or as the user of Basic", WHO)
-    if grant.scope == "admin" or (grant.scope == "read" and request.method in ("GET", "HEAD")):
-        return
-    raise Problem(403, "forbidden", f"{MAY[grant.scope]}; this takes {LOOKING if request.method == 'GET' else 'an admin key'}")
+    looks = request.method in ("GET", "HEAD")
+    if grant.scope != "admin" and not (grant.scope == "read" and looks):
+        raise Problem(403, "forbidden", f"{MAY[grant.scope]}; this takes {LOOKING if looks else 'an admin key'}")
+    _let_in(request, grant)
 
 
 def may_send(request: Request, settings: Settings, body: Mapping[str, Any]) -> Clock:
     """Let a key in that may send, from the header or the body; say when its calls are accepted."""
     keys = [key for key in (presented(request), body.get("writeKey")) if isinstance(key, str)]
     grants = [grant for grant in (_granted(request, settings, key) for key in keys) if grant is not None]
-    sending = [grant for grant in grants if grant.scope != "read"]
+    sending = sorted((grant for grant in grants if grant.scope != "read"), key=lambda grant: grant.scope == "ingest")
     if sending:
-        return clock_of(request, settings, is_admin=any(grant.scope == "admin" for grant in sending))
+        _let_in(request, sending[0])
+        return clock_of(request, settings, is_admin=sending[0].scope == "admin")
     if grants:
         raise Problem(403, "forbidden", f"{MAY['read']}; this takes a write key")
     raise Problem(
@@ -109,16 +112,16 @@ def may_send(request: Request, settings: Settings, body: Mapping[str, Any]) -> C
 
 
 def _granted(request: Request, settings: Settings, secret: str | None) -> Grant | None:
-    """Return what a secret grants, None if it is no valid key. Refuses one that is used more often than it may be."""
-    keyring = keyring_of(request)
-    grant = keyring.grant(secret, settings, datetime.now(UTC)) if secret else None
-    if grant is None:
-        return None
-    if wait := keyring.wait(grant):
+    """Return what a secret grants, None if it is no valid key."""
+    return keyring_of(request).grant(secret, settings, datetime.now(UTC)) if secret else None
+
+
+def _let_in(request: Request, grant: Grant) -> None:
+    """Let a request in by a key, and remember by which. Refuses one that is used more often than it may be."""
+    if wait := keyring_of(request).wait(grant):
         retry = {"Retry-After": str(ceil(wait))}
         raise Problem(429, "rate_limited", f"key {grant.name!r} may make {grant.rate:g} requests a second; try again later", retry)
-    request.state.key_name = grant.name
-    return grant
+    request.state.grant = grant
 
 
 def keyring_of(request: Request) -> Keyring:
@@ -131,8 +134,14 @@ def keyring_of(request: Request) -> Keyring:
 
 def key_name(request: Request) -> str:
     """Return the name of the key that was let in."""
-    name: str = request.state.key_name
-    return name
+    grant: Grant = request.state.grant
+    return grant.name
+
+
+async def sees_all(request: Request) -> bool:
+    """Say whether the key shows private traits too: an admin key does."""
+    grant: Grant = request.state.grant
+    return grant.scope == "admin"
 
 
 def clock_of(request: Request, settings: Settings, *, is_admin: bool) -> Clock:
@@ -181,6 +190,7 @@ def _written(header: str) -> str:
 
 
 InOperator = Annotated[Operator, Depends(operator)]
+SeesAll = Annotated[bool, Depends(sees_all)]
 InApp = Annotated[Operator, Depends(app)]
 
 # What a router declares: the schemes are for the docs, and `may_send`, `may_read` or `may_administer` decides.

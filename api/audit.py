@@ -12,7 +12,7 @@ from sqlmodel import col, select
 from api.access import ADMIN, InOperator, InStore, keyring_of
 from api.body import BoundedRoute
 from api.errors import Problem, problems
-from events.keys import GRACE, Refused, Scope, add, listed, revoke, rotate
+from events.keys import GRACE, Refused, Scope, Taken, add, listed, revoke, rotate
 from store.tables import Operation, Person
 
 router = APIRouter(route_class=BoundedRoute, tags=["Keys and audit"], dependencies=ADMIN)
@@ -26,9 +26,9 @@ class KeyBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"name": "shop", "scope": "ingest", "rate": 500}})
 
-    name: str = Field(min_length=1, max_length=255)
+    name: str = Field(description="Letters, digits, dots, dashes and underscores, at most 64.")
     scope: Scope
-    rate: float | None = Field(None, gt=0, allow_inf_nan=False, description="Requests a second, by each API process.")
+    rate: float | None = Field(None, allow_inf_nan=False, description="Requests a second, above 0, by each API process.")
     expires_at: AwareDatetime | None = None
 
 
@@ -99,8 +99,10 @@ async def make(request: Request, body: KeyBody, store: InStore, operator: InOper
     """Make a key. It works here at once, and in every API process within two seconds."""
     try:
         secret = await add(store, body.name, body.scope, operator, rate=body.rate, expires_at=body.expires_at)
-    except Refused as why:
+    except Taken as why:
         raise Problem(409, "exists", str(why)) from None
+    except Refused as why:
+        raise Problem(422, "invalid", str(why)) from None
     keyring_of(request).forget()
     return Minted(name=body.name, key=secret)
 

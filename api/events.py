@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import col, select
 
-from api.access import READ, InOperator, InStore
+from api.access import ADMIN, InOperator, InStore
 from api.body import BoundedRoute
 from api.errors import Problem, problems
 from events.claim import to_route
@@ -18,7 +18,7 @@ from events.replay import replay
 from store.session import Store
 from store.tables import AcceptedEvent, Identity, Person
 
-router = APIRouter(route_class=BoundedRoute, tags=["Events"], dependencies=READ)
+router = APIRouter(route_class=BoundedRoute, tags=["Events"], dependencies=ADMIN)
 
 MOST_ID = 2**63 - 1
 Status = Literal["pending", "routed", "unknown", "invalid", "dead", "unrouted"]

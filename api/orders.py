@@ -65,7 +65,7 @@ async def resume(run_id: RunId, store: InStore, temporal: InTemporal, by: InOper
 
 
 @router.post("/v1/runs/{run_id}/skip", summary="Skip a step", responses=SAY_NO)
-async def skip(run_id: RunId, body: SkipBody, store: InStore, temporal: InTemporal, clock: InClock, by: InOperator) -> Ordered:
+async def skip(run_id: RunId, body: SkipBody, store: InStore, temporal: InTemporal, by: InOperator) -> Ordered:
     """End the step a run waits in, as its timeout would."""
     return await _steer(run_id, "skip", store, temporal, by, body.step)
 

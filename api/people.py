@@ -11,7 +11,7 @@ from sqlalchemy import update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from api.access import READ, InApp, InClock, InSettings, InStore
+from api.access import READ, InApp, InClock, InSettings, InStore, SeesAll
 from api.body import BoundedRoute
 from api.errors import Problem, problems
 from api.views import CardView, ConsentView, DeviceView, MessageView, RunSummary, UserView, summary_of
@@ -22,6 +22,7 @@ from events.segments import IN
 from store.tables import Consent, Delivery, Device, Identity, InboxCard, Membership, Person, Run
 from workflows.clock import zone
 from workflows.segments import LIFECYCLE, SEGMENTS
+from workflows.traits import is_private
 
 router = APIRouter(route_class=BoundedRoute, tags=["People"], dependencies=READ)
 
@@ -146,8 +147,8 @@ async def consent(user_id: UserId, body: ConsentBody, store: InStore, clock: InC
 
 
 @router.get("/v1/users/{user_id:path}", summary="Look at a person", responses=UNKNOWN)
-async def look(person: Someone, store: InStore) -> UserView:
-    """Say what is known of a person."""
+async def look(person: Someone, store: InStore, sees_all: SeesAll) -> UserView:
+    """Say what is known of a person: with an admin key, their private traits too."""
     async with store.read() as session:
         devices = (await session.exec(select(Device).where(Device.person_id == person.id).order_by(col(Device.seen_at)))).all()
         consents = await _in_force(session, person)
@@ -155,7 +156,8 @@ async def look(person: Someone, store: InStore) -> UserView:
         places = (await session.exec(select(Membership).where(Membership.person_id == person.id))).all()
     return UserView(
         names=list(names),
-        **person.model_dump(include={"user_id", "zone", "locale", "email", "phone", "traits", "created_at"}),
+        **person.model_dump(include={"user_id", "zone", "locale", "email", "phone", "created_at"}),
+        traits={name: value for name, value in person.traits.items() if sees_all or not is_private(name)},
         zone_known=zone(person.zone) is not None,
         state=next((each.value for each in places if each.segment == LIFECYCLE), None),
         segments=sorted(each.segment for each in places if each.value == IN and each.segment in SEGMENTS),

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.keyring import FRESH_SECONDS, Grant, Keyring
+from events.keys import add, listed
+from events.operators import Operator
 from settings import Settings
 from store.session import Store
 from store.tables import Key
 from tests.api.test_collect import refused
+from workflows.traits import TRAITS, Private, Traits
 
 BY = {"X-Actor": "eve", "X-Reason": "a new shop"}
 CALL = {"userId": "ada", "event": "Basket Filled", "properties": {"basket": "b1"}}
@@ -101,6 +109,68 @@ async def test_a_key_is_limited_for_itself(admin: httpx.AsyncClient) -> None:
     assert refused(answers[-1]) == (429, "rate_limited")
     assert answers[-1].headers["Retry-After"] == "1"
     assert (await admin.post("/v1/track", json=CALL, headers=other)).status_code == 200
+
+
+async def test_a_key_in_header_and_body_is_one_request(admin: httpx.AsyncClient) -> None:
+    bearing = await made(admin, "shop", "ingest", rate=2)
+    key = bearing["Authorization"].removeprefix("Bearer ")
+    headers = {"Authorization": "Basic " + b64encode(f"{key}:".encode()).decode()}
+    body = {"batch": [{"type": "track", **CALL}], "writeKey": key}
+    assert [(await admin.post("/v1/batch", json=body, headers=headers)).status_code for _ in range(2)] == [200, 200]
+
+
+async def test_of_two_keys_in_one_request_the_one_that_lets_in_pays(admin: httpx.AsyncClient) -> None:
+    reading = await made(admin, "dashboard", "read", rate=1)
+    sending = (await made(admin, "shop", "ingest"))["Authorization"].removeprefix("Bearer ")
+    answers = [await admin.post("/v1/track", json={**CALL, "writeKey": sending}, headers=reading) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+
+
+def test_the_secrets_of_a_rotated_key_share_its_rate() -> None:
+    ring = Keyring(clock=lambda: 100.0)
+    old, new = (Grant("shop", "ingest", number, rate=2) for number in (1, 2))
+    assert [ring.wait(grant) for grant in (old, new, old, new)] == [0, 0, 0.5, 0.5]
+
+
+async def test_what_is_forgotten_while_it_is_read_is_read_again(house: Store) -> None:
+    by = Operator("eve", "a new shop", "command line", datetime.now(UTC))
+    ring = Keyring(clock=lambda: 100.0)
+
+    class Meanwhile:
+        """The store, where a key is added just after the keys were read."""
+
+        @asynccontextmanager
+        async def read(self) -> AsyncIterator[AsyncSession]:
+            async with house.read() as session:
+                yield session
+            if not await listed(house):
+                await add(house, "shop", "ingest", by)
+                ring.forget()
+
+    for _ in range(2):
+        await ring.refresh(Meanwhile())  # type: ignore[arg-type]
+    assert [grant.name for grant in ring.grants.values()] == ["shop"]
+
+
+@pytest.mark.parametrize("wrong", [{"name": "team/shop"}, {"name": ""}, {"rate": 0}])
+async def test_a_key_that_could_not_be_used_is_refused_with_a_sentence(admin: httpx.AsyncClient, wrong: dict[str, Any]) -> None:
+    answer = await admin.post("/v1/keys", json={"name": "shop", "scope": "ingest", **wrong}, headers=BY)
+    assert refused(answer) == (422, "invalid")
+    assert answer.json()["error"]["message"].startswith(f"{next(iter(wrong))}: ")
+
+
+async def test_a_read_key_is_shown_no_private_trait(admin: httpx.AsyncClient) -> None:
+    class Patient(Traits):
+        ill: Private[str]
+
+    try:
+        await admin.post("/v1/identify", json={"userId": "ada", "traits": {"ill": "Cancer", "plan": "pro"}})
+        key = await made(admin, "dashboard", "read")
+        assert refused(await admin.get("/v1/events", headers=key)) == (403, "forbidden")
+        assert (await admin.get("/v1/users/ada", headers=key)).json()["traits"] == {"plan": "pro"}
+        assert (await admin.get("/v1/users/ada")).json()["traits"] == {"ill": "Cancer", "plan": "pro"}
+    finally:
+        del TRAITS["ill"]
 
 
 def test_tokens_come_back_at_the_keys_rate() -> None:
