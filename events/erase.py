@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import case, delete, insert, select
@@ -12,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from events.addresses import names_of
+from events.addresses import EMAIL, PHONE, names_of
+from events.calls import ANONYMOUS
 from events.erased import hash_of
 from events.histories import delete_histories
 from events.lookup import hold
@@ -20,7 +23,8 @@ from events.operators import Operator
 from events.profiles import unless_there
 from store.belongings import belongings
 from store.session import Store, database_clock
-from store.tables import Erased, Erasure, Identity, Operation, Person, Run
+from store.tables import Device, Erased, Erasure, Identity, Operation, Person, Run
+from workflows.privacy import without
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +34,11 @@ identities = Identity.__table__  # type: ignore[attr-defined]
 erased = Erased.__table__  # type: ignore[attr-defined]
 erasures = Erasure.__table__  # type: ignore[attr-defined]
 operations = Operation.__table__  # type: ignore[attr-defined]
+devices = Device.__table__  # type: ignore[attr-defined]
 
 EVERY = timedelta(seconds=5)
 AT_ONCE = 100
-SHORTEST_NAME = 3
+PREFIXES = (ANONYMOUS, EMAIL, PHONE)
 
 still_busy = case((erasures.c.busy_until > database_clock(), 1), else_=0)
 left = select(erasures.c.id, erasures.c.workflow_ids, still_busy.label("busy")).order_by(erasures.c.id).limit(AT_ONCE)
@@ -50,13 +55,14 @@ async def erase(store: Store, name: str, operator: Operator) -> int | None:
         if person is None or person.id is None:
             return None
         names = await _names(connection, person)
+        said = [each for each in (*names, person.email, person.phone, *await _tokens(connection, person)) if each]
         ids = (await connection.scalars(select(runs.c.workflow_id).where(runs.c.person_id == person.id).distinct())).all()
         rows = {}
         for table, theirs in belongings(person.id):
             rows[table.name] = (await connection.execute(delete(table).where(theirs))).rowcount
         hashes = [hash_of(connection, name) for name in names]
         await connection.execute(unless_there(connection, erased, "hash"), [{"hash": each, "at": operator.at} for each in hashes])
-        session.add(_blacked_out(operator, names, person).did("erase", subject=hashes[0], details={"rows": rows}))
+        session.add(_blacked_out(operator, said).did("erase", subject=hashes[0], details={"rows": rows}))
         todo = {"hash": hashes[0], "workflow_ids": list(ids), "busy_until": person.claimed_until, "at": operator.at}
         erasure: int = (await connection.execute(insert(erasures).values(todo).returning(erasures.c.id))).scalar_one()
     log.info("somebody was erased; erasure %s deletes %s histories", erasure, len(ids))
@@ -95,7 +101,11 @@ async def _names(connection: AsyncConnection, person: Person) -> list[str]:
     return list(dict.fromkeys([person.user_id, *theirs, *names_of({"email": person.email, "phone": person.phone})]))
 
 
-def _blacked_out(operator: Operator, names: list[str], person: Person) -> Operator:
-    """The record of an erasure stays: who is erased is not to be read in it."""
-    private = [each for each in (*names, person.email, person.phone) if each and len(each) >= SHORTEST_NAME]
-    return operator.without(private)
+async def _tokens(connection: AsyncConnection, person: Person) -> Sequence[str]:
+    return (await connection.scalars(select(devices.c.token).where(devices.c.person_id == person.id))).all()
+
+
+def _blacked_out(operator: Operator, names: Sequence[str]) -> Operator:
+    """The record of an erasure stays: who is erased is not to be read in it, not without `anon:` or `email:` before it either."""
+    bare = [name.partition(":")[2] for name in names if name.startswith(PREFIXES)]
+    return replace(operator, actor=without(operator.actor, (*names, *bare)), reason=without(operator.reason, (*names, *bare)))

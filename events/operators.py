@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -50,13 +50,6 @@ class Operator:
             details=dict(details or {}),
             at=self.at,
         )
-
-    def without(self, private: Iterable[str]) -> Operator:
-        """Return the same with what is private blacked out."""
-        actor, reason = self.actor, self.reason
-        for each in sorted(private, key=len, reverse=True):
-            actor, reason = actor.replace(each, "…"), reason.replace(each, "…")
-        return replace(self, actor=actor, reason=reason)
 
 
 async def record(connection: AsyncConnection, done: Operation) -> None:

@@ -158,6 +158,21 @@ async def test_an_erasure_is_recorded_without_the_name(store: Store) -> None:
     assert len(done.subject) == 64
 
 
+async def test_no_name_of_the_erased_is_in_the_record_however_it_is_written(store: Store) -> None:
+    call = {
+        "userId": "u7",
+        "anonymousId": "8f3e-1234",
+        "traits": {"email": "Ada@example.org", "phone": "+4915112345678"},
+        "context": {"device": {"token": "tok-123"}},
+    }
+    await accept(store, [understand(call, "identify", CLOCK)], CLOCK)
+    reason = "ADA@Example.org, +4915112345678, cookie 8F3E-1234, device TOK-123 is U7 of menu7"
+    await erase(store, "u7", Operator("u7 herself", reason, "k", NOON))
+    async with store.read() as session:
+        (done,) = (await session.exec(select_rows(Operation))).all()
+    assert (done.actor, done.reason) == ("… herself", "…, …, cookie …, device … is … of menu7")
+
+
 async def test_who_is_not_known_cannot_be_erased(store: Store) -> None:
     assert await erase(store, "nobody", BY) is None
 
