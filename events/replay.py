@@ -39,6 +39,8 @@ def unfit(event: AcceptedEvent) -> str:
     """Say why an event is not to be routed (again), or ''."""
     if event.status not in REPLAYED:
         return f"it is {event.status}; only {', '.join(REPLAYED)} events are judged again"
+    if event.emptied:
+        return "its properties are gone: it is older than events are kept with theirs"
     if event.kind in ("track", "run"):
         return judge(event.name, event.data)[1]
     return "" if event.status == "dead" else event.error

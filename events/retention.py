@@ -27,7 +27,8 @@ EVERY = timedelta(hours=1)
 CHUNK = 1000
 PAUSE_SECONDS = 0.05  # between two chunks, in which others write
 
-is_told = or_(cast(events.c.data, Text) != "{}", cast(events.c.context, Text) != "{}")
+has_data = cast(events.c.data, Text) != "{}"
+is_told = or_(has_data, cast(events.c.context, Text) != "{}", events.c.error != "")
 open_runs = select(runs.c.id).where(runs.c.ended_at.is_(None))
 inside = select(runs.c.person_id).where(runs.c.ended_at.is_(None))
 
@@ -46,8 +47,8 @@ async def retain_for_ever(store: Store, settings: Settings) -> None:
 async def retain(store: Store, settings: Settings, now: datetime) -> int:
     """Let go of at most a thousand rows a table of what is too old at `now`. Returns how many; 0 once nothing is.
 
-    An event's row stays, without its properties and context: its message id acts once for ever, and that it happened
-    counts. The events of people who are in a journey stay whole, and so do the messages of open runs.
+    An event's row stays, without its properties, its context and what was noted of them: its message id acts once for ever, and
+    that it happened counts. The events of people who are in a journey stay whole, and so do the messages of open runs.
     """
     gone = 0
     for statement in _statements(settings, now):
@@ -60,7 +61,11 @@ def _statements(settings: Settings, now: datetime) -> Iterator[Any]:
     if (days := settings.retain_events_days) is not None:
         old = (events.c.accepted_at < now - timedelta(days=days), events.c.status != "pending", events.c.reconsider.is_(None))
         some = select(events.c.id).where(*old, is_told, events.c.person_id.not_in(inside)).limit(CHUNK)
-        yield update(events).where(events.c.id.in_(some)).values(data={}, context={})
+        yield (
+            update(events)
+            .where(events.c.id.in_(some))
+            .values(data={}, context={}, error="", emptied=or_(events.c.emptied, has_data))
+        )
     if (days := settings.retain_messages_days) is not None:
         before = now - timedelta(days=days)
         some = select(messages.c.key).where(messages.c.at < before, messages.c.run_id.not_in(open_runs)).limit(CHUNK)

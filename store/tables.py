@@ -134,7 +134,7 @@ class AcceptedEvent(SQLModel, table=True):
     `changed` names what the call changed about the person (`zone`, `locale`, traits), which open runs may have to know.
     `reconsider` names the journeys that this event is to be considered for again, as a trigger. People with events of `lane`
     LIVE are served before those with a BACKLOG only. What does not `starts` may reach runs, and begins none. `met_as` is the
-    row of `people` it was accepted for, if that was merged since.
+    row of `people` it was accepted for, if that was merged since. `emptied` ones had data, which was too old to be kept.
     """
 
     __tablename__ = "events"
@@ -166,6 +166,7 @@ class AcceptedEvent(SQLModel, table=True):
     lane: int = LIVE
     starts: bool = True
     attempts: int = 0
+    emptied: bool = False
 
 
 class Import(SQLModel, table=True):
