@@ -18,6 +18,7 @@ from store.tables import Operation, Person
 router = APIRouter(route_class=BoundedRoute, tags=["Keys and audit"], dependencies=ADMIN)
 
 KeyName = Annotated[str, Path(description="The key's name.", examples=["shop"])]
+Cursor = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="The `next` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most, the newest first.")]
 
 
@@ -88,7 +89,10 @@ class Entry(BaseModel):
 
 
 class Audit(BaseModel):
+    """The newest first; `next` is where the next page begins."""
+
     entries: list[Entry]
+    next: int | None
 
 
 WRONG = problems({404: "There is no valid key of that name.", 422: "X-Actor or X-Reason is missing."})
@@ -137,9 +141,12 @@ async def end(request: Request, name: KeyName, store: InStore, operator: InOpera
 
 
 @router.get("/v1/audit", summary="Read the audit log")
-async def audit(store: InStore, limit: Limit = 100) -> Audit:
+async def audit(store: InStore, before: Cursor = None, limit: Limit = 100) -> Audit:
     """List what operators did, to whom or what, by which key, and why."""
+    latest = select(Operation, Person.user_id).outerjoin(Person).order_by(col(Operation.id).desc()).limit(limit)
+    if before is not None:
+        latest = latest.where(col(Operation.id) < before)
     async with store.read() as session:
-        latest = select(Operation, Person.user_id).outerjoin(Person).order_by(col(Operation.id).desc()).limit(limit)
         found = (await session.exec(latest)).all()
-    return Audit(entries=[Entry(**each.model_dump(exclude={"id", "person_id"}), user_id=user_id) for each, user_id in found])
+    entries = [Entry(**each.model_dump(exclude={"id", "person_id"}), user_id=user_id) for each, user_id in found]
+    return Audit(entries=entries, next=found[-1][0].id if len(found) == limit else None)

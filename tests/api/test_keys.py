@@ -207,7 +207,7 @@ async def test_who_and_why_are_needed(admin: httpx.AsyncClient, headers: dict[st
         ("GET", "/v1/users/ada/export", None),
     ):
         assert refused(await admin.request(method, path, json=body, headers=headers)) == (422, "invalid")
-    assert (await admin.get("/v1/audit")).json() == {"entries": []}
+    assert (await admin.get("/v1/audit")).json() == {"entries": [], "next": None}
 
 
 async def test_what_operators_do_is_in_the_audit_log(admin: httpx.AsyncClient) -> None:
@@ -229,6 +229,20 @@ async def test_what_operators_do_is_in_the_audit_log(admin: httpx.AsyncClient) -
     entries = (await admin.get("/v1/audit")).json()["entries"]
     assert [each["action"] for each in entries] == ["erase", "add key"]
     assert "ada" not in str(entries[0])
+
+
+async def test_the_audit_log_is_read_page_by_page_to_its_end(admin: httpx.AsyncClient) -> None:
+    for number in range(5):
+        await made(admin, f"shop-{number}", "ingest")
+    subjects: list[str] = []
+    before: dict[str, Any] = {}
+    for size in (2, 2, 1):
+        page = (await admin.get("/v1/audit", params={"limit": 2, **before})).json()
+        assert len(page["entries"]) == size
+        subjects += [each["subject"] for each in page["entries"]]
+        before = {"before": page["next"]}
+    assert subjects == [f"shop-{number}" for number in (4, 3, 2, 1, 0)]
+    assert before == {"before": None}
 
 
 async def test_an_erasure_holds_at_once_with_temporal_down(admin: httpx.AsyncClient) -> None:
