@@ -70,7 +70,7 @@ async def someone(user_id: UserId, store: InStore) -> Person:
             person = await find(session, user_id)
     except Ambiguous as several:
         raise Problem(409, "ambiguous", str(several)) from None
-    if person is None or person.erased_at is not None:
+    if person is None:
         raise Problem(404, "not_found", f"nobody is known as {user_id!r}")
     return person
 

@@ -43,7 +43,7 @@ async def _judged(store: Store, segment: Segment, now: datetime) -> AsyncIterato
     after = 0
     while True:
         async with store.read() as session:
-            everybody = select(Person).where(col(Person.id) > after, col(Person.erased_at).is_(None))
+            everybody = select(Person).where(col(Person.id) > after)
             people = (await session.exec(everybody.order_by(col(Person.id)).limit(PEOPLE_AT_ONCE))).all()
             for person in people:
                 values = await judge_now(session, person, [LIFECYCLE, segment.name], now)

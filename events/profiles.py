@@ -22,13 +22,14 @@ identities = Identity.__table__  # type: ignore[attr-defined]
 devices = Device.__table__  # type: ignore[attr-defined]
 
 TOKEN_LENGTH = 2000
+NOBODY = 0  # the row of those who were erased, which there is not
 COLUMNS = {"timezone": "zone", "locale": "locale", "email": "email", "phone": "phone"}  # traits that are columns of their own
 TOLD = {"timezone": "zone", "locale": "locale"}  # and what a run is told of them: addresses it never sees
 
 known_people = (
     select(
         identities.c.name,
-        *(people.c[name] for name in ("id", "user_id", "erased_at", "created_at", *COLUMNS.values(), "traits", "trait_times")),
+        *(people.c[name] for name in ("id", "user_id", "created_at", *COLUMNS.values(), "traits", "trait_times")),
     )
     .join(people, people.c.id == identities.c.person_id)
     .where(among(identities.c.name, "names"))
@@ -44,7 +45,6 @@ class Profile:
 
     id: int
     user_id: str
-    erased: bool
     created_at: datetime
     columns: dict[str, str | None]
     traits: dict[str, Any]
@@ -52,6 +52,10 @@ class Profile:
     new: bool = False  # met for the first time
     touched: bool = False
     tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def erased(self) -> bool:
+        return self.id == NOBODY
 
     def learn(self, traits: Mapping[str, Any], context: Mapping[str, Any], at: datetime, notes: list[str]) -> list[str]:
         """Take in what a call says, as of `at`: an older fact never overwrites a newer one.
@@ -182,18 +186,18 @@ def _insert(connection: AsyncConnection) -> Any:
 
 def nobody(name: str, at: datetime) -> Profile:
     """Return what stands for somebody who was erased: no row, and nothing is kept of what they do."""
-    return _stranger(0, name, at, erased=True)
+    return _stranger(NOBODY, name, at)
 
 
-def _stranger(row: int, user_id: str, at: datetime, *, erased: bool = False) -> Profile:
+def _stranger(row: int, user_id: str, at: datetime) -> Profile:
     nothing: dict[str, str | None] = {"zone": "", "locale": "", "email": None, "phone": None}
-    return Profile(row, user_id, erased=erased, created_at=at, columns=nothing, traits={}, times={}, new=not erased)
+    return Profile(row, user_id, created_at=at, columns=nothing, traits={}, times={}, new=row != NOBODY)
 
 
 def _profile(row: Any) -> Profile:
-    _, person, user_id, erased_at, created_at, *columns, traits, times = row
+    _, person, user_id, created_at, *columns, traits, times = row
     known = dict(zip(COLUMNS.values(), columns, strict=True))
-    return Profile(person, user_id, erased_at is not None, created_at, known, traits, times)
+    return Profile(person, user_id, created_at, known, traits, times)
 
 
 def _row(profile: Profile) -> dict[str, Any]:

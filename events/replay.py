@@ -24,7 +24,7 @@ async def replay(session: AsyncSession, event_id: int, by: Operator) -> str:
     await lock(session, [event.person_id])
     await session.refresh(event)
     person = await session.get(Person, event.person_id)
-    if person is None or person.erased_at is not None:
+    if person is None:
         return "its person was erased"
     if reason := unfit(event):
         return reason

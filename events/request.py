@@ -80,7 +80,7 @@ async def request_run(
             person = await _met(session, user_id, clock)
             if idempotency_key is not None and (earlier := await _earlier(session, idempotency_key)) is not None:
                 return Requested(earlier, again=True) if earlier.request == digest else Misused(earlier.id)
-            if person is None or person.erased_at is not None:
+            if person is None:
                 return Refused("was erased, and enters no journey")
             run = await enrol(session, definition, person, trigger, dict(data), clock.at)
             if isinstance(run, Run):

@@ -160,7 +160,7 @@ async def take_note(session: AsyncSession, routed: Sequence[tuple[Person, Sequen
     with session.no_autoflush:
         for person, pending in routed:
             fresh = [event for event in pending if event.status == "pending"]
-            if fresh and person.erased_at is None:
+            if fresh:
                 told += await _by_events(session, person, rows.get(person.id or 0, {}), fresh)
     await tell_of(session, told)
 

@@ -145,7 +145,7 @@ async def _fill(session: AsyncSession, ids: list[int]) -> None:
     """Judge these people, but for those whose events wait for the router: it judges them by the way."""
     await lock(session, ids)
     waiting = set((await session.exec(busy, params={"people": ids})).all())
-    people = (await session.exec(select(Person).where(col(Person.id).in_(ids), col(Person.erased_at).is_(None)))).all()
+    people = (await session.exec(select(Person).where(col(Person.id).in_(ids)))).all()
     rows = await memberships(session, people)
     for person in people:
         if person.id is not None and person.id not in waiting:

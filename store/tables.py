@@ -72,7 +72,6 @@ class Person(SQLModel, table=True):
     traits: dict[str, Any] = Field(default_factory=dict, sa_type=Document)
     trait_times: dict[str, str] = Field(default_factory=dict, sa_type=Document)  # when each trait was set, ISO 8601
     created_at: datetime = moment()
-    erased_at: datetime | None = moment(default=None)
     claimed_by: str | None = None  # the router that works on this person's events, up to `claimed_until` by the database's clock
     claimed_until: datetime | None = moment(default=None)
 

@@ -13,6 +13,8 @@ from sqlmodel import col, select
 
 from events.accept import accept
 from events.calls import Clock, Unidentified, understand, understand_all
+from events.erase import erase
+from events.operators import Operator
 from store.session import Store
 from store.tables import AcceptedEvent, Device, Person
 
@@ -165,14 +167,10 @@ async def test_calls_about_nobody_are_left_out_of_a_batch_with_the_reason_in_the
 
 async def test_nothing_is_kept_about_the_erased(store: Store) -> None:
     await track(store)
-    async with store.write() as session:
-        erased = (await session.exec(select(Person))).one()
-        erased.erased_at = NOON
-        session.add(erased)
+    await erase(store, "ada", Operator("eve", "asked by letter", "ops", NOON))
     await track(store)
     await identify(store, traits={"plan": "pro"}, context={"device": {"token": "t1"}})
-    assert len(await events(store)) == 1
-    assert (await person(store)).traits == {}
+    assert await events(store) == []
     assert await devices(store) == {}
 
 

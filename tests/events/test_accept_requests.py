@@ -12,10 +12,11 @@ from sqlmodel import col, select
 
 from events.calls import Clock
 from events.enrol import Refused
+from events.erase import erase
 from events.operators import Operator
 from events.request import Misused, Requested, Unfit, request_exit, request_run
 from store.session import Store
-from store.tables import AcceptedEvent, Operation, Person, Run
+from store.tables import AcceptedEvent, Operation, Run
 from tests.events.shop import SHOP
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -127,10 +128,7 @@ async def test_a_journey_that_several_events_start_is_told_which(store: Store) -
 
 async def test_the_erased_enter_nothing(store: Store) -> None:
     await requested(store)
-    async with store.write() as session:
-        person = (await session.exec(select(Person))).one()
-        person.erased_at = NOON
-        session.add(person)
+    await erase(store, "ada", Operator("eve", "asked by letter", "ops", NOON))
     assert await request_run(store, WIN_BACK, "ada", {}, CLOCK) == Refused("was erased, and enters no journey")
 
 
