@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from events.accept import accept
 from events.calls import Call, Clock
-from events.route import is_outage
+from store.outage import is_outage
 from store.session import Store
 
 log = logging.getLogger(__name__)

@@ -269,7 +269,7 @@ async def test_histories_and_who_is_due_are_found_by_their_indexes(store: Store)
     asked = (
         (without_data, {"person": 1, "before": 9, "names": '["a"]', "after": "2026-01-01"}, "INDEX events_by_moment"),
         (with_data, {"person": 1, "before": 9, "names": '["a", "b"]', "after": "2026-01-01"}, "INDEX events_by_moment"),
-        (who_is_due, {"now": "2026-01-01"}, "INDEX memberships_to_turn"),
+        (who_is_due, {"now": "2026-01-01", "resting": "[]"}, "INDEX memberships_to_turn"),
     )
     async with store.engine.connect() as connection:
         for query, params, index in asked:
