@@ -25,7 +25,7 @@ from store.session import Store
 from store.tables import AcceptedEvent, Membership, Person
 from tests.events.quiet import prices, route_all, statuses
 from tests.language.words import Entered, Tapped
-from tests.stage import Stage
+from tests.stage import Stage, only
 from workflows.definition import Event
 from workflows.segments import SEGMENTS, Segment, performed
 
@@ -241,6 +241,53 @@ async def test_what_has_to_be_done_is_done_again_until_it_succeeds(monkeypatch: 
         return "done"
 
     assert await persist("trying", act) == "done"
+
+
+# What acted long ago, and is told once more
+
+
+async def test_a_merge_brings_all_but_what_no_longer_fits_its_class(quiet_house: Stage) -> None:
+    somebody, cookie = uuid4().hex, uuid4().hex
+    entered = {"anonymousId": cookie, "event": Entered.name, "properties": {}}
+    (await quiet_house.api.post("/v1/track", json=entered)).raise_for_status()
+    await quiet_house.track(somebody, Tapped(price=1))
+    await quiet_house.track(somebody, Tapped(price=2))
+    await quiet_house.router.drain()
+    await misfit(quiet_house, 1)
+
+    (await quiet_house.api.post("/v1/identify", json={"userId": somebody, "anonymousId": cookie})).raise_for_status()
+    await quiet_house.track(somebody, Tapped(price=3))
+    await quiet_house.router.drain()
+
+    assert await prices(quiet_house, await quiet_house.run(somebody)) == [2, 3]
+    assert await statuses(quiet_house) == {"routed"}
+
+
+async def test_a_run_that_catches_up_is_open_though_something_no_longer_fits_its_class(quiet_house: Stage) -> None:
+    somebody = uuid4().hex
+    with only([]):
+        await quiet_house.track(somebody, Entered())
+        await quiet_house.track(somebody, Tapped(price=1))
+        await quiet_house.track(somebody, Tapped(price=2))
+        await quiet_house.router.drain()
+    await misfit(quiet_house, 1)
+    async with quiet_house.store.write() as session:
+        again = update(AcceptedEvent).where(col(AcceptedEvent.name) == Entered.name)
+        await session.exec(again.values(reconsider="counts_taps"))
+    await quiet_house.router.drain()
+
+    run = await quiet_house.run(somebody)
+    assert (run.status, run.reason) == ("running", "")
+    assert await prices(quiet_house, run) == [2]
+
+
+async def misfit(up: Stage, price: int) -> None:
+    """Change what was stored of a tap, as if its class had been another."""
+    async with up.store.write() as session:
+        taps = (await session.exec(select(AcceptedEvent).where(AcceptedEvent.name == Tapped.name))).all()
+        [tap] = [each for each in taps if each.data["price"] == price]
+        tap.data = {"price": ["secret"]}
+        session.add(tap)
 
 
 # Runs whose event is dead
