@@ -86,6 +86,6 @@ def handle_errors(app: FastAPI) -> None:
     """Answer every error in our shape. What is a bug is logged by the server, with its traceback."""
     app.add_exception_handler(StarletteHTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
-    for away in (DBAPIError, PoolTimeout, ConnectionError, gaierror):
+    for away in (DBAPIError, PoolTimeout, ConnectionError, TimeoutError, gaierror):
         app.add_exception_handler(away, on_no_store)
     app.add_exception_handler(Exception, on_bug)

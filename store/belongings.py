@@ -36,7 +36,7 @@ def belongings(person_id: int) -> Iterator[tuple[Table, ColumnElement[bool]]]:
 
 
 def _owner(column: Column[Any]) -> Table | None:
-    owner: Any = next((key.column.table for key in column.foreign_keys), OWNERS.get(column.name))
+    owner: Table | None = next((key.column.table for key in column.foreign_keys), OWNERS.get(column.name))
     return owner
 
 

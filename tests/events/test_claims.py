@@ -13,6 +13,7 @@ from sqlmodel import select
 
 import events.route
 from events import reconcile
+from events.claim import claim
 from events.erase import erase, finish
 from events.operators import Operator
 from events.temporal import describe, start, tell
@@ -59,11 +60,10 @@ async def test_a_router_that_is_stopped_lets_go_of_whom_it_works_on(quiet_house:
 
 async def test_a_router_that_is_stopped_while_it_claims_lets_go_too(quiet_house: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     await quiet_house.track(uuid4().hex, Entered())
-    plainly = events.route.claim
     has_claimed, goes_on = asyncio.Event(), asyncio.Event()
 
     async def slowly(*asked: Any) -> Any:
-        claimed = await plainly(*asked)
+        claimed = await claim(*asked)
         has_claimed.set()
         await goes_on.wait()
         return claimed
