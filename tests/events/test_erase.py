@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from sqlalchemy import make_url, select
+from sqlalchemy import delete, make_url, select, text
 from sqlmodel import SQLModel, col
 from sqlmodel import select as select_rows
 from temporalio.client import Client
@@ -221,6 +221,17 @@ async def test_an_erasure_is_not_done_before_the_file_is_written_anew(
     assert _bytes_found(file) == []
     async with store.read() as session:
         assert (await session.exec(select_rows(Erasure))).all() == []
+
+
+async def test_what_a_person_leaves_is_found_by_indexes(store: Store) -> None:
+    if not store.is_sqlite:
+        pytest.skip("how PostgreSQL goes about it depends on how much there is")
+    async with store.read() as session:
+        connection = await session.connection()
+        for table, theirs in belongings(1):
+            statement = delete(table).where(theirs).compile(connection.sync_engine, compile_kwargs={"literal_binds": True})
+            plan = [row[3] for row in await connection.execute(text(f"EXPLAIN QUERY PLAN {statement}"))]
+            assert not [line for line in plan if line.startswith("SCAN")], table.name
 
 
 async def temporal_has_none(_: object, __: object) -> bool:
