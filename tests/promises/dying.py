@@ -41,7 +41,7 @@ POINTS: dict[str, tuple[str, str, str]] = {
     "router: it is written that events have acted": ("events.route", "Router._done", AFTER),
     "api: people are locked": ("events.accept", "meet", AFTER),
     "api: events are stored, and not committed": ("events.accept", "keep", AFTER),
-    "api: events are committed, and not answered": ("api.collect", "accept", AFTER),
+    "api: events are committed, and not answered": ("events.gather", "accept", AFTER),
     "import: before a batch is stored": ("events.imports", "accept", BEFORE),
     "import: a batch is stored, and not committed": ("events.imports", "_Step.keep", AFTER),
     "import: a batch is committed": ("events.imports", "accept", AFTER),
