@@ -28,6 +28,7 @@ MAY = {
     "read": "a read key may look at what there is, and change nothing",
     "admin": "an admin key may do everything",
 }
+GIVE_WRITE = "give the write key: as the user of Basic, as a bearer token, or as writeKey in the body"
 LOOKING = "a read or an admin key"
 Who = Annotated[str, Header(alias="X-Actor", max_length=1000, description="Who does it, in UTF-8. It is recorded.")]
 Why = Annotated[str, Header(alias="X-Reason", max_length=1000, description="Why, in UTF-8. It is recorded.")]
@@ -106,9 +107,14 @@ def may_send(request: Request, settings: Settings, body: Mapping[str, Any]) -> C
         return clock_of(request, settings, is_admin=sending[0].scope == "admin")
     if grants:
         raise Problem(403, "forbidden", f"{MAY['read']}; this takes a write key")
-    raise Problem(
-        401, "unauthorized", "give the write key: as the user of Basic, as a bearer token, or as writeKey in the body", WHO
-    )
+    raise Problem(401, "unauthorized", GIVE_WRITE, WHO)
+
+
+def refuse_wrong_header(request: Request, settings: Settings) -> None:
+    """Refuse a key in the header that is none. Without one, the key may be in the body."""
+    secret = presented(request)
+    if secret and keyring_of(request).grant(secret, settings, datetime.now(UTC)) is None:
+        raise Problem(401, "unauthorized", GIVE_WRITE, WHO)
 
 
 def _granted(request: Request, settings: Settings, secret: str | None) -> Grant | None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import bindparam, literal_column, update
-from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from events.accept import retrying
 from events.claim import to_route
+from events.for_ever import for_ever, persist, together_or_alone
 from events.profiles import unless_there
 from events.segments import digest_of, everything, fill, memberships, offset_of, tell_of, up_to_now
 from store.many import among
@@ -22,8 +23,8 @@ from store.tables import AcceptedEvent, Fill, Membership, Moment, Person
 log = logging.getLogger(__name__)
 
 PEOPLE_AT_ONCE = 100
-EVERY_SECONDS = 1.0
-TROUBLE_SECONDS = 5.0
+EVERY = timedelta(seconds=1)
+REST = timedelta(minutes=1)  # of somebody for whom time cannot pass, for an error of ours
 BREATH_SECONDS = 0.05  # between two chunks of a fill, in which others write
 
 fills = Fill.__table__  # type: ignore[attr-defined]
@@ -35,6 +36,7 @@ who_is_due = (
         col(Membership.turns_at).is_not(None),
         col(Membership.clock_offset) == literal_column("0"),
         col(Membership.turns_at) <= bindparam("now"),
+        ~among(col(Membership.person_id), "resting"),
     )
     .order_by(col(Membership.turns_at))
     .limit(PEOPLE_AT_ONCE)
@@ -52,36 +54,41 @@ busy = select(col(AcceptedEvent.person_id)).where(among(col(AcceptedEvent.person
 
 async def sweep_for_ever(store: Store) -> None:
     """Judge people by definitions that are new or changed, then whoever is due, again and again."""
-    filled = False
-    while True:
-        try:
-            if not filled:
-                await fill_in(store)
-                filled = True
-            while await sweep_due(store, datetime.now(UTC)):
-                pass
-            await asyncio.sleep(EVERY_SECONDS)
-        except (OSError, SQLAlchemyError) as error:
-            log.warning("sweeping waits, for the store does not answer: %s", error)
-            await asyncio.sleep(TROUBLE_SECONDS)
+    resting: dict[int, datetime] = {}
+
+    async def sweep_all() -> None:
+        while await sweep_due(store, datetime.now(UTC), resting):
+            pass
+
+    await persist("judging by new definitions", lambda: fill_in(store))
+    await for_ever("sweeping", sweep_all, EVERY)
 
 
-async def sweep_due(store: Store, now: datetime) -> int:
+async def sweep_due(store: Store, now: datetime, resting: dict[int, datetime] | None = None) -> int:
     """Let time pass up to `now` for some of the people who are due, by the index. Returns how many were due.
 
     Several workers share the work on PostgreSQL: whom another holds is passed over. A played person is never due by the real
-    clock.
+    clock. Who meets an error of ours rests for a while, in `resting`, and holds up nobody else.
     """
+    resting = {} if resting is None else resting
+    for person in [person for person, until in resting.items() if until <= now]:
+        del resting[person]
     async with store.read() as session:
-        due = sorted(set((await session.exec(who_is_due, params={"now": now})).all()))
+        due = sorted(set((await session.exec(who_is_due, params={"now": now, "resting": list(resting)})).all()))
     if not due:
         return 0
+    for person, reason in (await together_or_alone(due, lambda people: _pass(store, people, now))).items():
+        log.error("time cannot pass for person %s, who is tried again later: %s", person, reason)
+        resting[person] = now + REST
+    return len(due)
+
+
+async def _pass(store: Store, due: Sequence[int], now: datetime) -> None:
     async with store.write(durable=False) as session:
         people = (await session.exec(free_people, params={"people": due})).all()
         rows = await memberships(session, people)
         for person in people:
             await tell_of(session, await up_to_now(session, person, rows.get(person.id or 0, {}), now))
-    return len(people)
 
 
 async def sweep(store: Store, user_id: str, now: datetime) -> None:
@@ -113,8 +120,9 @@ async def fill_in(store: Store) -> int:
     after, count = min(wanting.values()), 0
     while people := await _chunk(store, after):
         after, count = people[-1], count + len(people)
+        for person, reason in (await together_or_alone(people, lambda some: _fill(store, some))).items():
+            log.error("person %s is judged by new definitions only at their next event: %s", person, reason)
         async with store.write(durable=False) as session:
-            await _fill(session, people)
             await session.exec(update(fills).where(fills.c.segment.in_(wanting)).values(reached=after))
         await asyncio.sleep(BREATH_SECONDS)
     async with store.write() as session:
@@ -141,15 +149,16 @@ async def _chunk(store: Store, after: int) -> list[int]:
         return [each for each in (await session.exec(next_people, params={"after": after})).all() if each is not None]
 
 
-async def _fill(session: AsyncSession, ids: list[int]) -> None:
+async def _fill(store: Store, ids: Sequence[int]) -> None:
     """Judge these people, but for those whose events wait for the router: it judges them by the way."""
-    await lock(session, ids)
-    waiting = set((await session.exec(busy, params={"people": ids})).all())
-    people = (await session.exec(select(Person).where(col(Person.id).in_(ids)))).all()
-    rows = await memberships(session, people)
-    for person in people:
-        if person.id is not None and person.id not in waiting:
-            await fill(session, person, rows.get(person.id, {}), await _their_now(session, person))
+    async with store.write(durable=False) as session:
+        await lock(session, ids)
+        waiting = set((await session.exec(busy, params={"people": ids})).all())
+        people = (await session.exec(select(Person).where(col(Person.id).in_(ids)))).all()
+        rows = await memberships(session, people)
+        for person in people:
+            if person.id is not None and person.id not in waiting:
+                await fill(session, person, rows.get(person.id, {}), await _their_now(session, person))
 
 
 async def _their_now(session: AsyncSession, person: Person) -> datetime:
