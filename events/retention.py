@@ -11,9 +11,11 @@ from typing import Any
 from sqlalchemy import Text, cast, delete, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from events.history import with_fields
 from settings import Settings
 from store.session import Store
 from store.tables import AcceptedEvent, Delivery, InboxCard, MailboxItem, Run
+from workflows.segments import SEGMENTS
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +29,7 @@ EVERY = timedelta(hours=1)
 CHUNK = 1000
 PAUSE_SECONDS = 0.05  # between two chunks, in which others write
 
-is_told = or_(cast(events.c.data, Text) != "{}", cast(events.c.context, Text) != "{}")
+told = {"data": events.c.data, "context": events.c.context, "changed": events.c.changed}
 open_runs = select(runs.c.id).where(runs.c.ended_at.is_(None))
 inside = select(runs.c.person_id).where(runs.c.ended_at.is_(None))
 
@@ -46,8 +48,9 @@ async def retain_for_ever(store: Store, settings: Settings) -> None:
 async def retain(store: Store, settings: Settings, now: datetime) -> int:
     """Let go of at most a thousand rows a table of what is too old at `now`. Returns how many; 0 once nothing is.
 
-    An event's row stays, without its properties and context: its message id acts once for ever, and that it happened
-    counts. The events of people who are in a journey stay whole, and so do the messages of open runs.
+    An event's row stays, without its properties, its context and what it changed: its message id acts once for ever, and that
+    it happened counts. The properties stay where a segment asks for them. The events of people who are in a journey stay whole,
+    and so do the messages of open runs.
     """
     gone = 0
     for statement in _statements(settings, now):
@@ -59,8 +62,11 @@ async def retain(store: Store, settings: Settings, now: datetime) -> int:
 def _statements(settings: Settings, now: datetime) -> Iterator[Any]:
     if (days := settings.retain_events_days) is not None:
         old = (events.c.accepted_at < now - timedelta(days=days), events.c.status != "pending", events.c.reconsider.is_(None))
-        some = select(events.c.id).where(*old, is_told, events.c.person_id.not_in(inside)).limit(CHUNK)
-        yield update(events).where(events.c.id.in_(some)).values(data={}, context={})
+        asked = events.c.name.in_(with_fields(list(SEGMENTS.values())))
+        for whose, gone in ((~asked, ("data", "context", "changed")), (asked, ("context", "changed"))):
+            is_told = or_(*(cast(told[name], Text) != "{}" for name in gone))
+            some = select(events.c.id).where(*old, whose, is_told, events.c.person_id.not_in(inside)).limit(CHUNK)
+            yield update(events).where(events.c.id.in_(some)).values({name: {} for name in gone})
     if (days := settings.retain_messages_days) is not None:
         before = now - timedelta(days=days)
         some = select(messages.c.key).where(messages.c.at < before, messages.c.run_id.not_in(open_runs)).limit(CHUNK)

@@ -86,11 +86,13 @@ async def take_note(
 
 async def _by_events(standing: Standing, fresh: Sequence[AcceptedEvent], *, more: bool) -> bool:
     """Let each of these events act on the memberships in its turn, and time in between. False if none can change any."""
-    touching = _touching(standing, fresh)
-    if not any(touching) and not standing.outdated():
-        return False
     first, last = fresh[0], fresh[-1]
-    outdated, begins = standing.outdated(), first.accepted_at
+    outdated, touching = standing.outdated(), [touched(event) for event in fresh]
+    if not outdated and standing.due(last.accepted_at) is None:
+        touching = _but_for_what_goes_on(standing, fresh, touching)
+        if not any(touching):
+            return False
+    begins = first.accepted_at
     if standing.is_new:
         begins = min(begins, standing.met or begins)
         touching[0] |= outdated
@@ -113,11 +115,8 @@ async def _by_events(standing: Standing, fresh: Sequence[AcceptedEvent], *, more
     return True
 
 
-def _touching(standing: Standing, fresh: Sequence[AcceptedEvent]) -> list[set[str]]:
-    """Return what each of these events may change."""
-    touching = [touched(event) for event in fresh]
-    if standing.outdated() or standing.due(fresh[-1].accepted_at) is not None:
-        return touching
+def _but_for_what_goes_on(standing: Standing, fresh: Sequence[AcceptedEvent], touching: list[set[str]]) -> list[set[str]]:
+    """Leave out what these events touch only because they count for the state, if none of them can change that."""
     if not all(_goes_on_as_before(standing.rows[LIFECYCLE], event) for event in fresh):
         return touching
     return [names - _by_state_alone(event) for names, event in zip(touching, fresh, strict=True)]

@@ -11,11 +11,13 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
-from sqlmodel import select
+from sqlmodel import col, select
 
 from events.audience import audience
+from events.retention import retain
 from events.route import Router
 from events.sweep import fill_in, mend
+from settings import Settings
 from store.session import Store
 from store.tables import LIVE, AcceptedEvent
 from tests.events.crowd import DAY, TOLD, Bought, Complained, Visited, Waved, buyers, crowd, quiet
@@ -122,7 +124,8 @@ async def test_what_is_told_does_not_depend_on_when_the_router_comes_to_it(
             if at_once:
                 await route(router)
         await route(router)
-        return await told(store, user)
+        await sweep_all(store, now)
+        return sorted(await told(store, user))
 
     with crowd(*SEGMENTS.values(), payers, telling=MORE):
         world = uuid4().hex
@@ -316,3 +319,19 @@ async def test_an_audience_of_the_past_is_judged_by_what_was_so_then(store: Stor
     await track(store, "bo", Bought(), START + 40 * DAY)
     found = await audience(store, buyers, sample=5, at=START + 5 * DAY)
     assert (found.members, found.people, found.sample) == (1, 1, ["ada"])
+
+
+async def test_retention_moves_nobody_out_of_a_segment_that_asks_for_fields(store: Store, router: Router) -> None:
+    await track(store, "ada", Bought(size=2), START)
+    await track(store, "ada", Visited(), START, context={"ip": "192.0.2.1"})
+    await identify(store, "ada", {"plan": "pro"}, START)
+    await route(router)
+    while await retain(store, Settings(retain_events_days=30, _env_file=None), START + 40 * DAY):
+        pass
+    async with store.read() as session:
+        left = {each.name: (each.data, each.context, each.changed) for each in (await session.exec(select(AcceptedEvent))).all()}
+    assert (left[Bought.name], left["identify"]) == (({"size": 2}, {}, {}), ({}, {}, {}))
+    await track(store, "ada", Bought(), START + 41 * DAY)
+    await track(store, "ada", Bought(), START + 42 * DAY)
+    await route(router)
+    assert (await values(store, "ada"))["big_or_gone"] == "in"
