@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import signal
@@ -71,7 +72,10 @@ def api(host: str = "127.0.0.1", port: Port = 8000) -> None:
     _log_plainly()
     settings = Settings()
     load(settings.journeys)
-    uvicorn.run(create_app(settings), host=host, port=port, log_level="warning")
+    app = create_app(settings)
+    gc.collect()
+    gc.freeze()  # the code is here to stay: looking through all of it again holds up calls for a fifth of a second
+    uvicorn.run(app, host=host, port=port, log_level="warning")
 
 
 @app.command()

@@ -28,6 +28,7 @@ MAY = {
     "read": "a read key may look at what there is, and change nothing",
     "admin": "an admin key may do everything",
 }
+GIVE_WRITE = "give the write key: as the user of Basic, as a bearer token, or as writeKey in the body"
 LOOKING = "a read or an admin key"
 ByHeader = Annotated[str, Header(max_length=1000)]
 
@@ -102,9 +103,14 @@ def may_send(request: Request, settings: Settings, body: Mapping[str, Any]) -> C
         return clock_of(request, settings, is_admin=any(grant.scope == "admin" for grant in sending))
     if grants:
         raise Problem(403, "forbidden", f"{MAY['read']}; this takes a write key")
-    raise Problem(
-        401, "unauthorized", "give the write key: as the user of Basic, as a bearer token, or as writeKey in the body", WHO
-    )
+    raise Problem(401, "unauthorized", GIVE_WRITE, WHO)
+
+
+def refuse_wrong_header(request: Request, settings: Settings) -> None:
+    """Refuse a key in the header that is none. Without one, the key may be in the body."""
+    secret = presented(request)
+    if secret and keyring_of(request).grant(secret, settings, datetime.now(UTC)) is None:
+        raise Problem(401, "unauthorized", GIVE_WRITE, WHO)
 
 
 def _granted(request: Request, settings: Settings, secret: str | None) -> Grant | None:

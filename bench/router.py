@@ -69,7 +69,7 @@ def databases(on: str) -> Iterator[tuple[str, str]]:
         with tempfile.TemporaryDirectory(prefix="sojourn-bench-") as folder:
             yield "sqlite", f"sqlite+aiosqlite:///{folder}/sojourn.db"
     if on != "sqlite":
-        with throwaway_postgres() as server:
+        with throwaway_postgres(durable=True) as server:
             yield "postgresql", server.replace("postgresql:", "postgresql+asyncpg:", 1)
 
 

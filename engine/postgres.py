@@ -25,11 +25,11 @@ class PostgresMissing(EngineError):
 
 
 @contextmanager
-def throwaway_postgres() -> Iterator[str]:
+def throwaway_postgres(*, durable: bool = False) -> Iterator[str]:
     """A fresh PostgreSQL on loopback, as the URL `postgresql://user:password@host:port/postgres` of its superuser.
 
-    It keeps its data in memory as far as it may, and nothing after the block. It also works for root, as whom
-    PostgreSQL refuses to run. Raises PostgresMissing without binaries and EngineError when it does not start.
+    Unless it is to be `durable`, to measure it, it does not wait for the disk; after the block nothing is left of it. It also
+    works for root, as whom PostgreSQL refuses to run. Raises PostgresMissing without binaries, EngineError when it does not start.
     """
     binaries = find_binaries()
     password = secrets.token_urlsafe(12)
@@ -39,7 +39,7 @@ def throwaway_postgres() -> Iterator[str]:
         with free_ports(1) as (port,):
             pass
         log = Path(folder) / "postgres.log"
-        command = [str(binaries / "postgres"), "-D", str(data), *_options(port)]
+        command = [str(binaries / "postgres"), "-D", str(data), *_options(port, durable=durable)]
         with running(command, log=log, user=user, stop_signal=signal.SIGINT) as process:  # SIGINT does not wait for clients
             _wait(binaries, port, process, log)
             yield f"postgresql://{OWNER}:{password}@{LOOPBACK}:{port}/postgres"
@@ -85,12 +85,12 @@ def _make_cluster(binaries: Path, data: Path, user: str | None, password: str) -
         raise EngineError(f"initdb could not make a PostgreSQL cluster in {data}: {said[-1]}")
 
 
-def _options(port: int) -> list[str]:
+def _options(port: int, *, durable: bool) -> list[str]:
     settings = {
         "listen_addresses": LOOPBACK,
         "port": str(port),
         "unix_socket_directories": "",
-        "fsync": "off",  # it is thrown away anyway
+        "fsync": "on" if durable else "off",
         "max_connections": "300",
     }
     return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]

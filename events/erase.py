@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from datetime import timedelta
 
-from sqlalchemy import case, delete, insert, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import case, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.client import Client
-from temporalio.service import RPCError
 
 from events.addresses import names_of
 from events.erased import hash_of
+from events.for_ever import for_ever
 from events.histories import delete_histories
 from events.lookup import hold
 from events.operators import Operator
@@ -66,27 +64,25 @@ async def erase(store: Store, name: str, operator: Operator) -> int | None:
 async def finish(store: Store, client: Client, erasure: int | None = None) -> bool:
     """Go on with that erasure, or with all: true if Temporal has none of their histories any more, and the file no trace.
 
-    Raises RPCError, OSError or SQLAlchemyError while Temporal or the store does not answer.
+    Until then they are still to be done. Raises RPCError, OSError, SQLAlchemyError or NotCompacted while Temporal or the store
+    does not answer.
     """
     some = left if erasure is None else left.where(erasures.c.id == erasure)
     async with store.read() as session:
         found = (await (await session.connection()).execute(some)).all()
     done = [each.id for each in found if await delete_histories(client, each.workflow_ids) and not each.busy]
     if done:
+        async with store.write() as session:  # the ids have the person's name, and go before the file is written anew
+            await (await session.connection()).execute(update(erasures).where(erasures.c.id.in_(done)).values(workflow_ids=[]))
+        await store.compact()
         async with store.write() as session:
             await (await session.connection()).execute(delete(erasures).where(erasures.c.id.in_(done)))
-        await store.compact()
     return len(done) == len(found)
 
 
 async def erase_for_ever(store: Store, client: Client) -> None:
     """Finish what erasures have left to do, again and again."""
-    while True:
-        try:
-            await finish(store, client)
-        except (RPCError, OSError, RuntimeError, SQLAlchemyError) as error:
-            log.warning("erasing waits, for Temporal or the store does not answer: %s", type(error).__name__)
-        await asyncio.sleep(EVERY.total_seconds())
+    await for_ever("erasing", lambda: finish(store, client), EVERY)
 
 
 async def _names(connection: AsyncConnection, person: Person) -> list[str]:

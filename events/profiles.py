@@ -193,8 +193,9 @@ def _stranger(row: int, user_id: str, at: datetime, *, erased: bool = False) -> 
 
 
 def _profile(row: Any) -> Profile:
-    columns = {name: getattr(row, name) for name in COLUMNS.values()}
-    return Profile(row.id, row.user_id, row.erased_at is not None, row.created_at, columns, row.traits, row.trait_times)
+    _, person, user_id, erased_at, created_at, *columns, traits, times = row
+    known = dict(zip(COLUMNS.values(), columns, strict=True))
+    return Profile(person, user_id, erased_at is not None, created_at, known, traits, times)
 
 
 def _row(profile: Profile) -> dict[str, Any]:

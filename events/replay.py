@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from sqlalchemy import update
-from sqlmodel import col
+from sqlalchemy import bindparam, exists, update
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from events.calls import judge
 from events.operators import Operator
 from store.session import announce, lock
-from store.tables import AcceptedEvent, Person
+from store.tables import AcceptedEvent, Person, Run
+
+runs = Run.__table__  # type: ignore[attr-defined]
+
+open_run = runs.alias("open_run")
+same_place = (open_run.c.person_id == runs.c.person_id, open_run.c.journey == runs.c.journey, open_run.c.key == runs.c.key)
+begin_anew = (  # who never ran has ended when it began
+    update(runs)
+    .where(runs.c.person_id == bindparam("person"), runs.c.trigger_id == bindparam("event"), runs.c.status == "failed")
+    .where(runs.c.ended_at == runs.c.started_at, ~exists().where(*same_place, open_run.c.ended_at.is_(None)))
+    .values(status="starting", reason="", ended_at=None)
+)
 
 REPLAYED = ("invalid", "unknown", "dead")
 
@@ -17,7 +28,8 @@ REPLAYED = ("invalid", "unknown", "dead")
 async def replay(session: AsyncSession, event_id: int, by: Operator) -> str:
     """Have an event routed (again) if it fits today; return why it does not, or ''.
 
-    It acts as the event it was, in its place: a run that began after it does not hear of it. Who had it done is in the audit log.
+    It acts as the event it was, in its place: a run that began after it does not hear of it, and one that could not begin on
+    it begins, unless its person has entered the journey anew. Who had it done is in the audit log.
     """
     event = await session.get(AcceptedEvent, event_id)
     assert event is not None
@@ -26,7 +38,7 @@ async def replay(session: AsyncSession, event_id: int, by: Operator) -> str:
     person = await session.get(Person, event.person_id)
     if person is None or person.erased_at is not None:
         return "its person was erased"
-    if reason := unfit(event):
+    if reason := unfit(event) or await _begin_anew(session, event):
         return reason
     again = update(AcceptedEvent).where(col(AcceptedEvent.id) == event_id)
     # What the router gave up has counted in segments ever since; the others are judged as they come.
@@ -43,3 +55,13 @@ def unfit(event: AcceptedEvent) -> str:
     if event.kind in ("track", "run"):
         return judge(event.name, event.data)[1]
     return "" if event.status == "dead" else event.error
+
+
+async def _begin_anew(session: AsyncSession, event: AcceptedEvent) -> str:
+    """Have the runs that failed before they could begin on this event begin; say why the one that it asks for does not."""
+    await session.exec(begin_anew, params={"event": event.id, "person": event.person_id})
+    if event.kind != "run":
+        return ""
+    run = (await session.exec(select(Run).where(Run.id == event.run_id))).first()
+    over = run is None or run.ended_at is not None
+    return "its run is over, or its person has entered the journey anew" if over else ""

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Text, cast, delete, or_, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
+from events.for_ever import for_ever
 from events.history import with_fields
 from settings import Settings
 from store.session import Store
 from store.tables import AcceptedEvent, Delivery, InboxCard, MailboxItem, Run
 from workflows.segments import SEGMENTS
-
-log = logging.getLogger(__name__)
 
 events = AcceptedEvent.__table__  # type: ignore[attr-defined]
 messages = Delivery.__table__  # type: ignore[attr-defined]
@@ -36,13 +33,12 @@ inside = select(runs.c.person_id).where(runs.c.ended_at.is_(None))
 
 async def retain_for_ever(store: Store, settings: Settings) -> None:
     """Let go of what is too old, every hour."""
-    while True:
-        try:
-            while await retain(store, settings, datetime.now(UTC)):
-                await asyncio.sleep(PAUSE_SECONDS)
-        except (OSError, SQLAlchemyError) as error:
-            log.warning("retention waits, for the store does not answer: %s", type(error).__name__)
-        await asyncio.sleep(EVERY.total_seconds())
+
+    async def retain_all() -> None:
+        while await retain(store, settings, datetime.now(UTC)):
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    await for_ever("retention", retain_all, EVERY)
 
 
 async def retain(store: Store, settings: Settings, now: datetime) -> int:

@@ -8,12 +8,12 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import and_, bindparam, exists, literal_column, or_, update
-from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from events.accept import retrying
 from events.claim import are_noted, to_route
+from events.for_ever import for_ever, persist, together_or_alone
 from events.profiles import unless_there
 from events.segments import digests, fill, memberships, offset_of, take_note, tell_of, up_to_now
 from events.standing import NOT_YET, Standing
@@ -26,8 +26,8 @@ GONE = ""  # the digest of what is no longer in the code
 log = logging.getLogger(__name__)
 
 PEOPLE_AT_ONCE = 100
-EVERY_SECONDS = 1.0
-TROUBLE_SECONDS = 5.0
+EVERY = timedelta(seconds=1)
+REST = timedelta(minutes=1)  # of somebody for whom time cannot pass, for an error of ours
 MENDED_EVERY = timedelta(minutes=10)
 BREATH_SECONDS = 0.05  # between two chunks of a fill, in which others write
 
@@ -43,6 +43,7 @@ who_is_due = (
         col(Membership.turns_at).is_not(None),
         col(Membership.clock_offset) == literal_column("0"),
         col(Membership.turns_at) <= bindparam("now"),
+        ~among(col(Membership.person_id), "resting"),
     )
     .order_by(col(Membership.turns_at))
     .limit(PEOPLE_AT_ONCE)
@@ -66,33 +67,43 @@ theirs_in_order = (
 
 async def sweep_for_ever(store: Store) -> None:
     """Judge people by definitions that are new or changed, then whoever is due, again and again."""
-    filled, mended = False, datetime.now(UTC)
-    while True:
-        try:
-            if not filled:
-                await fill_in(store)
-                filled = True
-            while await sweep_due(store, datetime.now(UTC)):
-                pass
-            if datetime.now(UTC) - mended > MENDED_EVERY:
-                await mend(store)
-                mended = datetime.now(UTC)
-            await asyncio.sleep(EVERY_SECONDS)
-        except (OSError, SQLAlchemyError) as error:
-            log.warning("sweeping waits, for the store does not answer: %s", error)
-            await asyncio.sleep(TROUBLE_SECONDS)
+    resting: dict[int, datetime] = {}
+    mended = datetime.now(UTC)
+
+    async def sweep_all() -> None:
+        nonlocal mended
+        while await sweep_due(store, datetime.now(UTC), resting):
+            pass
+        if datetime.now(UTC) - mended > MENDED_EVERY:
+            await mend(store)
+            mended = datetime.now(UTC)
+
+    await persist("judging by new definitions", lambda: fill_in(store))
+    await for_ever("sweeping", sweep_all, EVERY)
 
 
-async def sweep_due(store: Store, now: datetime) -> int:
+async def sweep_due(store: Store, now: datetime, resting: dict[int, datetime] | None = None) -> int:
     """Let time pass up to `now` for some of the people who are due, by the index. Returns how many there were.
 
     Several workers share the work on PostgreSQL: whom another holds is passed over. A played person is never due by the real
-    clock.
+    clock. Who meets an error of ours rests for a while, in `resting`, and holds up nobody else.
     """
+    resting = {} if resting is None else resting
+    for person in [person for person, until in resting.items() if until <= now]:
+        del resting[person]
     async with store.read() as session:
-        due = sorted(set((await session.exec(who_is_due, params={"now": now})).all()))
+        due = sorted(set((await session.exec(who_is_due, params={"now": now, "resting": list(resting)})).all()))
     if not due:
         return 0
+    passed = set[int]()
+    for person, reason in (await together_or_alone(due, lambda people: _pass(store, people, now, passed))).items():
+        log.error("time cannot pass for person %s, who is tried again later: %s", person, reason)
+        resting[person] = now + REST
+        passed.add(person)
+    return len(passed)
+
+
+async def _pass(store: Store, due: Sequence[int], now: datetime, passed: set[int]) -> None:
     async with store.write(durable=False) as session:
         found = (await session.exec(free_people, params={"people": due})).all()
         waiting = set((await session.exec(busy, params={"people": due})).all())
@@ -100,7 +111,7 @@ async def sweep_due(store: Store, now: datetime) -> int:
         for standing in await _standings(session, people):
             await up_to_now(standing, now)
             await tell_of(session, standing.told)
-    return len(people)
+    passed.update(person.id or 0 for person in people)
 
 
 async def sweep(store: Store, user_id: str, now: datetime) -> None:
@@ -137,8 +148,8 @@ async def fill_in(store: Store) -> int:
         after = min(wanting.values())
         while people := await _chunk(store, after):
             after, count = people[-1], count + len(people)
+            await _fill(store, people, wanting)
             async with store.write(durable=False) as session:
-                await _fill(session, people, wanting)
                 await session.exec(update(fills).where(fills.c.segment.in_(wanting)).values(reached=after))
             await asyncio.sleep(BREATH_SECONDS)
         async with store.write() as session:
@@ -164,8 +175,7 @@ async def mend(store: Store) -> int:
         if not people:
             break
         after, count = people[-1], count + len(people)
-        async with store.write(durable=False) as session:
-            await _fill(session, list(people), ())
+        await _fill(store, people, ())
         await asyncio.sleep(BREATH_SECONDS)
     return count
 
@@ -193,14 +203,19 @@ async def _chunk(store: Store, after: int) -> list[int]:
         return [each for each in (await session.exec(next_people, params={"after": after})).all() if each is not None]
 
 
-async def _fill(session: AsyncSession, ids: list[int], names: Collection[str]) -> None:
+async def _fill(store: Store, ids: Sequence[int], names: Collection[str]) -> None:
+    for person, reason in (await together_or_alone(ids, lambda some: _fill_all(store, some, names))).items():
+        log.error("person %s is judged by new definitions only at their next event: %s", person, reason)
+
+
+async def _fill_all(store: Store, ids: Sequence[int], names: Collection[str]) -> None:
     """Judge these people, but for those whose events wait for the router: it judges them by the way."""
-    await lock(session, ids)
-    waiting = set((await session.exec(busy, params={"people": ids})).all())
-    people = (await session.exec(select(Person).where(col(Person.id).in_(ids), col(Person.erased_at).is_(None)))).all()
-    for standing in await _standings(session, [person for person in people if person.id not in waiting]):
-        await fill(standing, names, await _their_now(session, standing.person))
-        await tell_of(session, standing.told)
+    async with store.write(durable=False) as session:
+        await lock(session, ids)
+        waiting = set((await session.exec(busy, params={"people": ids})).all())
+        people = (await session.exec(select(Person).where(col(Person.id).in_(ids), col(Person.erased_at).is_(None)))).all()
+        for standing in await _standings(session, [person for person in people if person.id not in waiting]):
+            await fill(standing, names, await _their_now(session, standing.person))
 
 
 async def _standings(session: AsyncSession, people: Sequence[Person]) -> list[Standing]:

@@ -55,6 +55,7 @@ class Values(TypeDecorator[Any]):
 class _Among(FunctionElement[bool]):
     type = Boolean()
     inherit_cache = True
+    _is_implicitly_boolean = True  # else SQLAlchemy compares it with 1 on SQLite, which then uses no index
 
 
 def among(where: Any, name: str) -> ColumnElement[bool]:

@@ -145,7 +145,7 @@ class AcceptedEvent(SQLModel, table=True):
         Index("events_by_person", "person_id", "id"),
         Index("events_by_moment", "person_id", "name", text(f"({HAPPENED})")),
         Index("events_to_route", "person_id", "id", sqlite_where=text(TO_ROUTE), postgresql_where=text(TO_ROUTE)),
-        Index("events_to_route_first", "lane", "id", sqlite_where=text(TO_ROUTE), postgresql_where=text(TO_ROUTE)),
+        Index("events_by_turn", "lane", "person_id", "id", sqlite_where=text(TO_ROUTE), postgresql_where=text(TO_ROUTE)),
         NEVER_AGAIN,
     )
 

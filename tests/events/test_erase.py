@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from sqlalchemy import make_url, select
+from sqlalchemy import delete, make_url, select, text
 from sqlmodel import SQLModel, col
 from sqlmodel import select as select_rows
+from temporalio.client import Client
 
 from events.accept import accept
 from events.calls import Clock, understand
-from events.erase import erase
+from events.erase import erase, finish
 from events.export import export
 from events.operators import Operator
 from events.request import request_exit, request_run
 from store.belongings import ABOUT_NOBODY, belongings
+from store.outage import NotCompacted, is_outage
 from store.session import Store
 from store.tables import (
     Assignment,
@@ -194,6 +198,44 @@ async def test_an_erased_person_is_not_in_the_file(store: Store, url: str) -> No
             await session.delete(each)
     await store.compact()
     assert _bytes_found(file) == []
+
+
+async def test_an_erasure_is_not_done_before_the_file_is_written_anew(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not store.is_sqlite:
+        pytest.skip("PostgreSQL's files are autovacuum's")
+    monkeypatch.setattr("store.sqlite.COMPACTING_MILLISECONDS", 50)
+    monkeypatch.setattr("events.erase.delete_histories", temporal_has_none)
+    await introduce(store)
+    file = Path(make_url(url).database or "")
+    nobody = cast(Client, None)
+    with closing(sqlite3.connect(file, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM people").fetchall()
+        await erase(store, SECRETS[0], BY)
+        with pytest.raises(NotCompacted):
+            await finish(store, nobody)
+        assert is_outage(NotCompacted())
+    assert await finish(store, nobody)
+    assert _bytes_found(file) == []
+    async with store.read() as session:
+        assert (await session.exec(select_rows(Erasure))).all() == []
+
+
+async def test_what_a_person_leaves_is_found_by_indexes(store: Store) -> None:
+    if not store.is_sqlite:
+        pytest.skip("how PostgreSQL goes about it depends on how much there is")
+    async with store.read() as session:
+        connection = await session.connection()
+        for table, theirs in belongings(1):
+            statement = delete(table).where(theirs).compile(connection.sync_engine, compile_kwargs={"literal_binds": True})
+            plan = [row[3] for row in await connection.execute(text(f"EXPLAIN QUERY PLAN {statement}"))]
+            assert not [line for line in plan if line.startswith("SCAN")], table.name
+
+
+async def temporal_has_none(_: object, __: object) -> bool:
+    return True
 
 
 def _bytes_found(file: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -22,7 +23,7 @@ from events.history import with_data, without_data
 from events.operators import Operator
 from events.replay import replay
 from events.route import Router
-from events.sweep import fill_in, next_turn, sweep, sweep_due, who_is_due
+from events.sweep import PEOPLE_AT_ONCE, fill_in, next_turn, sweep, sweep_due, who_is_due
 from settings import Settings
 from store.session import Store
 from store.tables import BACKLOG, LIVE, AcceptedEvent, Membership, Person
@@ -301,6 +302,29 @@ async def test_a_changed_definition_is_filled_in_again(store: Store, router: Rou
             assert (await values(store, "ada"))["buyers"] == "in"
 
 
+# Several at once
+
+
+async def test_two_routers_and_two_sweepers_at_once_tell_each_transition_once(store: Store, url: str) -> None:
+    users = [uuid4().hex for _ in range(2 * PEOPLE_AT_ONCE)]
+    for user in users:
+        await track(store, user, Visited(), START)
+        await track(store, user, Bought(size=2), START)
+    stores = [store, Store(url)]
+    routers = [Router(each, cast(Client, None), Settings(_env_file=None), f"router-{n}") for n, each in enumerate(stores)]
+    later = START + 6 * DAY
+    await asyncio.gather(*(each.drain() for each in routers))
+    await asyncio.gather(*(sweep_all(each, later) for each in stores))
+    await sweep_all(store, later)
+    await stores[1].close()
+
+    alone = await told(store, users[0])
+    assert "crowd went quiet" in [name for name, _ in alone]
+    assert len(alone) == len({name for name, _ in alone})
+    for user in users:
+        assert await told(store, user) == alone
+
+
 # What it costs
 
 
@@ -310,7 +334,7 @@ async def test_histories_and_who_is_due_are_found_by_their_indexes(store: Store)
     asked = (
         (without_data, {"person": 1, "fresh": False, "names": '["a"]', "after": "2026-01-01"}, "INDEX events_by_moment"),
         (with_data, {"person": 1, "fresh": False, "names": '["a", "b"]', "after": "2026-01-01"}, "INDEX events_by_moment"),
-        (who_is_due, {"now": "2026-01-01"}, "INDEX memberships_to_turn"),
+        (who_is_due, {"now": "2026-01-01", "resting": "[]"}, "INDEX memberships_to_turn"),
     )
     async with store.engine.connect() as connection:
         for query, params, index in asked:
