@@ -182,7 +182,7 @@ async def _audience(name: str, sample: int, at: str) -> Audience:
         raise typer.BadParameter(f"--at {at!r} is not ISO 8601 with a zone")
     store = Store(Settings().database_url)
     try:
-        return await judge(store, SEGMENTS[name], sample=sample, now=moment(at))
+        return await judge(store, SEGMENTS[name], sample=sample, at=moment(at))
     finally:
         await store.close()
 

@@ -18,7 +18,8 @@ from api.views import CardView, ConsentView, DeviceView, MessageView, RunSummary
 from events.calls import ID_BYTES
 from events.lookup import Ambiguous, find
 from events.meeting import meet
-from events.segments import IN
+from events.segments import expect
+from events.standing import IN
 from store.tables import Consent, Delivery, Device, Identity, InboxCard, Membership, Person, Run
 from workflows.clock import zone
 from workflows.segments import LIFECYCLE, SEGMENTS
@@ -132,6 +133,7 @@ async def consent(user_id: UserId, body: ConsentBody, store: InStore, clock: InC
         person = (await meet(await session.connection(), [user_id], clock))[user_id]
         if person.erased:
             raise Problem(404, "not_found", f"nobody is known as {user_id!r}")
+        await expect(await session.connection(), [person] if person.new else [], clock)
         row = Consent(
             person_id=person.id,
             topic=body.topic,
@@ -159,7 +161,7 @@ async def look(person: Someone, store: InStore, sees_all: SeesAll) -> UserView:
         **person.model_dump(include={"user_id", "zone", "locale", "email", "phone", "created_at"}),
         traits={name: value for name, value in person.traits.items() if sees_all or not is_private(name)},
         zone_known=zone(person.zone) is not None,
-        state=next((each.value for each in places if each.segment == LIFECYCLE), None),
+        state=next((each.value for each in places if each.segment == LIFECYCLE and each.value), None),
         segments=sorted(each.segment for each in places if each.value == IN and each.segment in SEGMENTS),
         devices=[DeviceView(**each.model_dump()) for each in devices],
         consents=consents,

@@ -17,6 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from events.lease import LEASE, claim_them, free
 from events.reach import Glance, may_hear, triggered_by
 from events.segments import take_note, touched
+from events.standing import NOT_YET
 from store.many import among
 from store.outage import fault, is_outage
 from store.session import Store, database_clock
@@ -106,8 +107,11 @@ in_full = select(AcceptedEvent).where(among(col(AcceptedEvent.id), "events")).or
 their_runs = select(Run).where(among(col(Run.person_id), "people"), col(Run.ended_at).is_(None))
 themselves = select(Person).where(among(col(Person.id), "people"))
 have_been_judged = select(Membership.person_id).where(
-    among(col(Membership.person_id), "people"), Membership.segment == literal_column(f"'{LIFECYCLE}'")
+    among(col(Membership.person_id), "people"),
+    Membership.segment == literal_column(f"'{LIFECYCLE}'"),
+    Membership.value != literal_column(f"'{NOT_YET}'"),
 )
+are_noted = update(events).where(among(events.c.id, "judged")).values(noted=True)
 acted = update(events).where(among(events.c.id, "acted")).values(status="routed")
 considered = (  # unless another journey has asked for it meanwhile: then it is considered again for both
     update(events).where(events.c.id == bindparam("event"), events.c.reconsider == bindparam("for")).values(reconsider=None)
@@ -212,8 +216,10 @@ async def _take(store: Store, by: str, waiting: Sequence[int], at_most: int) -> 
         known = set((await session.exec(have_been_judged, params={"people": list(idle)})).all()) if idle else set()
         judged = {each: seen[each] for each in (*chosen, *idle) if each not in known or any(map(touched, seen[each]))}
         works = await _works(session, by, judged, inside) if judged else []
-        await take_note(session, [(work.person, work.events) for work in works])
+        noted = await take_note(session, [(work.person, work.events) for work in works], whole=at_most)
         await done_with(session, [event for person in idle for event in seen[person]])
+        if still_to_route := [event.id for event in noted if event.person_id in acting]:
+            await session.exec(are_noted, params={"judged": still_to_route})
         works = [work for work in works if work.person.id in acting]
         if chosen:
             await session.exec(claim_them, params={"people": chosen, "by": by, "until": found[0][1] + LEASE})

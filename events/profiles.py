@@ -15,7 +15,7 @@ from events.addresses import email_of, phone_of, region_of
 from store.many import among, insert_rows, update_rows
 from store.tables import Device, Identity, Person
 from workflows.clock import zone
-from workflows.traits import Misfit, fit
+from workflows.traits import Misfit, fit, is_private
 
 people = Person.__table__  # type: ignore[attr-defined]
 identities = Identity.__table__  # type: ignore[attr-defined]
@@ -57,17 +57,19 @@ class Profile:
     def erased(self) -> bool:
         return self.id == NOBODY
 
-    def learn(self, traits: Mapping[str, Any], context: Mapping[str, Any], at: datetime, notes: list[str]) -> list[str]:
+    def learn(self, traits: Mapping[str, Any], context: Mapping[str, Any], at: datetime, notes: list[str]) -> dict[str, Any]:
         """Take in what a call says, as of `at`: an older fact never overwrites a newer one.
 
-        Returns what a run may have to know: `zone`, `locale`, and the names of traits whose values became different.
+        Returns what a run or a segment may have to know: `zone`, `locale`, and the names of traits whose values became
+        different, each with what it was before; None for nothing, for a column, and for what is private.
         """
         since = at.astimezone(UTC).isoformat(timespec="microseconds")
         said = {name: context[name] for name in TOLD if context.get(name)} | dict(traits)
         region = region_of({**self.traits, **said}, said.get("locale") or self.columns["locale"]) if "phone" in said else None
-        changed = [TOLD.get(name, name) for name, value in said.items() if self._take(name, value, since, notes, region)]
+        before = {name: None if name in COLUMNS or is_private(name) else self.traits.get(name) for name in said}
+        changed = [name for name, value in said.items() if self._take(name, value, since, notes, region)]
         self._take_device(context.get("device"), at, notes)
-        return [name for name in changed if name not in ("email", "phone")]
+        return {TOLD.get(name, name): before[name] for name in changed if name not in ("email", "phone")}
 
     def fact(self, name: str) -> Any:
         """Return what is known under a name: a trait, or one of the columns; None if nothing is."""

@@ -40,8 +40,9 @@ async def replay(session: AsyncSession, event_id: int, by: Operator) -> str:
         return "its person was erased"
     if reason := unfit(event) or await _begin_anew(session, event):
         return reason
-    again = update(AcceptedEvent).where(col(AcceptedEvent.id) == event_id).values(status="pending", attempts=0, error="")
-    await session.exec(again)
+    again = update(AcceptedEvent).where(col(AcceptedEvent.id) == event_id)
+    # What the router gave up has counted in segments ever since; the others are judged as they come.
+    await session.exec(again.values(status="pending", attempts=0, error="", noted=event.status == "dead"))
     session.add(by.did("replay", person_id=event.person_id, subject=event.message_id))
     await announce(await session.connection())
     return ""

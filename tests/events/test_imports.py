@@ -17,7 +17,10 @@ import pytest
 from sqlmodel import col, select
 
 import events.imports
+from events.accept import accept
+from events.calls import Clock, understand
 from events.files import BadFile, digest, opened
+from events.forecast import forecast
 from events.imports import Refusal, Tally, progress_of, run
 from events.operators import Operator
 from importing import Wish, import_file
@@ -231,3 +234,11 @@ def test_what_is_piped_in_is_imported(databases: Any, tmp_path: Path) -> None:
         "finished": True,
         "report": "",
     }
+
+
+async def test_the_forecast_leaves_out_what_is_known_already(store: Store) -> None:
+    clock = Clock.real()
+    known, new = (understand({**FILLED, "messageId": each, "userId": each}, "track", clock) for each in ("known", "new"))
+    assert set((await forecast(store, [known, new], clock.at)).values()) == {2}
+    await accept(store, [known], clock)
+    assert set((await forecast(store, [known, new], clock.at)).values()) == {1}

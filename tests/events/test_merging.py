@@ -205,7 +205,7 @@ async def test_a_merge_is_on_the_time_line_with_who_was_absorbed_and_what_it_cha
     await visit(store, {"city": "Rome"})
     await sign_up(store)
     event = next(event for event in await rows(store, AcceptedEvent, "ada") if event.kind == "merge")
-    assert (event.data["absorbed"], event.data["into"], event.changed) == (f"anon:{VISITOR}", "ada", ["city", "plan"])
+    assert (event.data["absorbed"], event.data["into"], list(event.changed)) == (f"anon:{VISITOR}", "ada", ["city", "plan"])
 
 
 async def test_an_alias_that_comes_before_its_past_waits_for_it(store: Store) -> None:
