@@ -103,13 +103,15 @@ def import_calls(
     report: Annotated[Path | None, typer.Option(help="Where refused lines are told; FILE.refused.jsonl unless set.")] = None,
     journeys: Journeys = None,
     as_json: Json = False,
+    reason: Annotated[str, typer.Option(help="Why; it is recorded.")] = "",
+    actor: operating.Actor = "",
 ) -> None:
     """Import a file of Segment calls. Interrupted and started again, it goes on where it was."""
     from importing import Wish, import_file
 
     settings = Settings()
     load(journeys or settings.journeys)
-    import_file(Wish(file, trigger, yes, report, as_json), settings)
+    import_file(Wish(file, trigger, yes, report, as_json, actor, reason), settings)
 
 
 @app.command(name="journeys")
@@ -180,7 +182,7 @@ async def _audience(name: str, sample: int, at: str) -> Audience:
         raise typer.BadParameter(f"--at {at!r} is not ISO 8601 with a zone")
     store = open_store(Settings())
     try:
-        return await judge(store, SEGMENTS[name], sample=sample, now=moment(at))
+        return await judge(store, SEGMENTS[name], sample=sample, at=moment(at))
     finally:
         await store.close()
 

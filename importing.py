@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
 import shutil
 import sys
@@ -23,6 +24,7 @@ from events.calls import Call, Clock
 from events.files import BadFile, digest, opened
 from events.forecast import forecast
 from events.imports import Refusal, Tally, progress_of, read, run
+from events.operators import Operator
 from settings import Settings
 from store.session import Store
 
@@ -40,6 +42,8 @@ class Wish:
     yes: bool = False
     report: Path | None = None
     as_json: bool = False
+    actor: str = ""
+    reason: str = ""
 
     @property
     def reports_to(self) -> Path:
@@ -115,6 +119,7 @@ async def _with_a_bar(wish: Wish, file: Path, fingerprint: str, tally: Tally, st
             fingerprint,
             wish.file,
             tally,
+            Operator(wish.actor or getpass.getuser(), wish.reason, "command line", datetime.now(UTC)),
             starts=wish.trigger,
             report=partial(_tell, wish.reports_to),
             watch=lambda so_far: meter.show(so_far, source.position),

@@ -12,6 +12,7 @@ from pathlib import Path
 from workflows.check import findings
 from workflows.definition import JOURNEYS
 from workflows.listening import listening
+from workflows.segments import refuse_unfit
 
 
 class NoJourneys(Exception):
@@ -39,6 +40,7 @@ def load(folder: Path) -> None:
         raise NoJourneys(f"{folder} holds no journey: decorate an async function with @journey in one of its files")
     for definition in JOURNEYS.values():
         listening(definition)
+    refuse_unfit()
 
 
 def _adopt(folder: Path) -> None:

@@ -64,7 +64,9 @@ class Settings(BaseSettings):
     graceful_shutdown_seconds: int = 60
     routing_attempts: int = Field(5, ge=1)  # of an event at which our own code fails, before it is dead
     shed_at: int = Field(100_000, ge=1)  # live events that wait to be routed, beyond which calls are answered 429
-    shed_waiting: int = Field(2_000, ge=1)  # calls in this process that wait to be stored, beyond which others are
+    shed_waiting: int = Field(
+        10_000, ge=1
+    )  # calls in this process that wait to be stored, beyond which others are: some seconds of them
     sandbox: bool = False  # run workflow code in Temporal's sandbox
     continue_after: int | None = None  # steps after which a run continues as new; by Temporal's suggestion unless set
 

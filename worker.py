@@ -7,7 +7,9 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Coroutine
 from datetime import timedelta
+from typing import Any, TypeVar
 
 from temporalio.client import Client
 from temporalio.worker import Worker
@@ -27,6 +29,8 @@ from workflows.temporal import JourneyWorkflow, runner
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 CACHED_RUNS = 1000
 
 
@@ -34,15 +38,21 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Load the journeys, connect, and work until `stop` is set."""
     load(settings.journeys)
     store = open_store(settings)
-    client = await _reach(settings)
-    await work(settings, store, client, stop)
-    await store.close()
+    try:
+        client = await _unless(stop, _reach(settings))
+        if client is not None:
+            await work(settings, store, client, stop)
+    finally:
+        await store.close()
 
 
 async def work(settings: Settings, store: Store, client: Client, stop: asyncio.Event) -> None:
     """Route what has been waiting, then route and run until `stop` is set, then finish what has begun."""
-    router = Router(store, client, settings, name=f"{socket.gethostname()}:{os.getpid()}")
-    await router.drain()
+    # Containers may share a host's name and a process's number.
+    router = Router(store, client, settings, name=f"{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}")
+    await _unless(stop, router.drain())
+    if stop.is_set():
+        return
     async with worker(settings, store, client), asyncio.TaskGroup() as tasks:
         background = [
             tasks.create_task(router.run()),
@@ -54,6 +64,18 @@ async def work(settings: Settings, store: Store, client: Client, stop: asyncio.E
         await stop.wait()
         for task in background:
             task.cancel()
+
+
+async def _unless(stop: asyncio.Event, doing: Coroutine[Any, Any, T]) -> T | None:
+    """Do it, and return what it returns; or end it, and return None, once `stop` is set."""
+    task, stopped = asyncio.create_task(doing), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([task, stopped], return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        for each in (task, stopped):
+            each.cancel()
+        await asyncio.wait([task, stopped])
 
 
 def worker(settings: Settings, store: Store, client: Client, *, cached_runs: int = CACHED_RUNS) -> Worker:

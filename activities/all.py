@@ -19,6 +19,7 @@ from activities.transport import Transport
 from settings import CHANNEL_NAMES, Settings
 from store.session import Store
 from workflows.run import Receipt
+from workflows.traits import any_private
 from workflows.wire import Dispatch, send_activity
 
 log = logging.getLogger(__name__)
@@ -39,8 +40,8 @@ def _send_on(channel: str, sender: Sender) -> Callable[[Dispatch], Awaitable[Rec
         now = activity.info().started_time + timedelta(seconds=dispatch.offset)
         try:
             return await sender.send(dispatch, now)
-        except SQLAlchemyError as error:  # told without its parameters: what is private stays out of the run's history
-            log.warning("the store does not answer for %s", dispatch.key, exc_info=error)
+        except SQLAlchemyError as error:  # a driver's text may have what was to be stored
+            log.warning("the store does not answer for %s", dispatch.key, exc_info=None if any_private() else error)
             raise ApplicationError(f"the store does not answer: {type(error).__name__}", type="Store") from None
 
     return send

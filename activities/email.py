@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import aiosmtplib
 from aiosmtplib import SMTPAuthenticationError, SMTPException, SMTPResponseException
 
-from activities.transport import Ambiguous, Parcel, Undeliverable
+from activities.transport import Ambiguous, OutOfReach, Parcel, Undeliverable
 
 TIMEOUT_SECONDS = 15
 GOODBYE_SECONDS = 1
@@ -46,9 +46,9 @@ class Email:
                 await _envelope(server, parseaddr(self.sender)[1], parcel.recipients[0])
                 await _data(server, message.as_bytes())
         except SMTPAuthenticationError as error:
-            raise ConnectionError(f"the mail server refuses our login: {error.code}") from error
-        except TimeoutError as error:
-            raise ConnectionError(f"the mail server does not answer: {error}") from error
+            raise OutOfReach(f"the mail server refuses our login: {error.code}", f"SMTP {error.code}") from error
+        except (SMTPException, OSError) as error:
+            raise OutOfReach(f"the mail server does not answer: {error}", type(error).__name__) from error
         return str(message["Message-ID"])
 
 
@@ -58,7 +58,7 @@ def compose(parcel: Parcel, sender: str) -> EmailMessage:
     try:
         message["From"], message["To"] = sender, parcel.recipients[0]
     except ValueError as error:
-        raise Undeliverable("the address is not one") from error
+        raise Undeliverable("the address is not one", "address") from error
     message["Subject"] = parcel.content.subject
     message["Date"] = format_datetime(parcel.at)
     message["Message-ID"] = message_id(parcel.key, parcel.run_id, sender)
@@ -118,7 +118,7 @@ async def _envelope(server: aiosmtplib.SMTP, sender: str, recipient: str) -> Non
     except SMTPResponseException as error:
         raise _refusal(error) from error
     except UnicodeEncodeError as error:
-        raise Undeliverable("the address has letters that the mail server does not take") from error
+        raise Undeliverable("the address has letters that the mail server does not take", "address") from error
 
 
 async def _data(server: aiosmtplib.SMTP, message: bytes) -> None:
@@ -128,10 +128,10 @@ async def _data(server: aiosmtplib.SMTP, message: bytes) -> None:
     except SMTPResponseException as error:
         raise _refusal(error) from error
     except (SMTPException, OSError) as error:
-        raise Ambiguous(f"the mail server did not confirm: {type(error).__name__}") from error
+        raise Ambiguous(f"the mail server did not confirm: {type(error).__name__}", type(error).__name__) from error
 
 
 def _refusal(error: SMTPResponseException) -> Exception:
     """5yz is for good, 4yz for now (RFC 5321, 4.2.1)."""
-    said = f"the mail server says {error.code} {error.message}"
-    return Undeliverable(said) if 500 <= error.code < 600 else ConnectionError(said)
+    said, code = f"the mail server says {error.code} {error.message}", f"SMTP {error.code}"
+    return Undeliverable(said, code) if 500 <= error.code < 600 else OutOfReach(said, code)

@@ -105,7 +105,6 @@ def facts(case: Case, dispatch: Dispatch, now: datetime, settings: Settings) -> 
         channel=dispatch.channel,
         topic=dispatch.topic,
         exited=case.exited,
-        erased=case.person.erased_at is not None,
         reachable=bool(case.recipients),
         opted_out=case.opted_out,
         policy=settings.policy,

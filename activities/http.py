@@ -9,7 +9,7 @@ from functools import cache
 
 import httpx
 
-from activities.transport import Ambiguous
+from activities.transport import Ambiguous, OutOfReach
 
 TIMEOUT_SECONDS = 15
 
@@ -21,13 +21,13 @@ def client(headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
 
 @contextmanager
 def speaking_to(provider: str) -> Iterator[None]:
-    """Raise ConnectionError where the provider was not reached, and Ambiguous where it was and did not answer."""
+    """Raise OutOfReach where the provider was not reached, and Ambiguous where it was and did not answer."""
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-        raise ConnectionError(f"{provider} cannot be reached") from error
+        raise OutOfReach(f"{provider} cannot be reached", type(error).__name__) from error
     except httpx.HTTPError as error:
-        raise Ambiguous(f"{provider} did not confirm: {type(error).__name__}") from error
+        raise Ambiguous(f"{provider} did not confirm: {type(error).__name__}", type(error).__name__) from error
 
 
 @cache

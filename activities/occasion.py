@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,7 +20,6 @@ from workflows.clock import zone
 from workflows.wire import Dispatch
 
 STORE_SECONDS = 10
-SHORTEST_SECRET = 3
 HAPPENED = ("pending", "routed", "unknown")
 
 
@@ -54,15 +53,7 @@ async def occasion(store: Store, settings: Settings, dispatch: Dispatch, now: da
         now=now,
         zone=zone_of(person, settings),
         did=_counting(store, person.id),
-        private=_private(person),
     )
-
-
-def without(text: str, private: Iterable[str]) -> str:
-    """Return the text with what is private in it blacked out, fit for a log and for a run's history."""
-    for each in sorted(private, key=len, reverse=True):
-        text = text.replace(each, "…")
-    return text
 
 
 def zone_of(person: Person, settings: Settings) -> ZoneInfo:
@@ -79,11 +70,6 @@ def _user(person: Person) -> dict[str, Any]:
         "phone": person.phone,
         "traits": person.traits,
     }
-
-
-def _private(person: Person) -> tuple[str, ...]:
-    said = [value for value in person.traits.values() if isinstance(value, str) and len(value) >= SHORTEST_SECRET]
-    return (*said, *(address for address in (person.email, person.phone) if address))
 
 
 def _counting(store: Store, person_id: int) -> Callable[..., int]:

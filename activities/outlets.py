@@ -24,7 +24,8 @@ class NotConfigured:
         return False
 
     async def deliver(self, parcel: Parcel) -> str:
-        raise Undeliverable(f"the channel is not configured: set {self.missing}")
+        unset = f"the channel is not configured: set {self.missing}"
+        raise Undeliverable(unset, unset)
 
 
 def outlets(settings: Settings, store: Store, providers: Mapping[str, Transport] | None = None) -> Choose:

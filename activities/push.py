@@ -16,7 +16,7 @@ from sqlalchemy import delete
 from sqlmodel import col
 
 from activities.http import client, speaking_to
-from activities.transport import Ambiguous, Content, Parcel, Throttled, Undeliverable
+from activities.transport import Ambiguous, Content, Failure, OutOfReach, Parcel, Throttled, Undeliverable
 from store.session import Store
 from store.tables import Device
 
@@ -24,7 +24,7 @@ SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 
 
-class NoSuchDevice(Exception):
+class NoSuchDevice(Failure):
     """The token is no device's any more."""
 
 
@@ -61,7 +61,7 @@ class Push:
             if not self._login.valid:
                 await asyncio.to_thread(self._login.refresh, Request())
         except GoogleAuthError as error:
-            raise ConnectionError("Google gives no access token for the service account") from error
+            raise OutOfReach("Google gives no access token for the service account", "FCM login") from error
 
     async def _forget(self, tokens: list[str]) -> None:
         if tokens:
@@ -107,14 +107,14 @@ def _classed(answer: httpx.Response) -> Exception:
     """Tell apart what FCM refuses: https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode"""
     status, message, details = _error(answer)
     code = next((each.get("errorCode", "") for each in details if each.get("@type") == FCM_ERROR), "")
-    said = f"FCM says {answer.status_code} {code or status}: {message}"
+    said, told = f"FCM says {answer.status_code} {code or status}: {message}", f"FCM {answer.status_code} {code}".strip()
     if code in ("UNREGISTERED", "SENDER_ID_MISMATCH") or (answer.status_code == 400 and _blames_token(details)):
-        return NoSuchDevice(said)
+        return NoSuchDevice(said, told)
     if answer.status_code in (429, 503):
-        return Throttled(said, _retry_after(answer))
+        return Throttled(said, _retry_after(answer), told)
     if answer.status_code in (401, 403):  # our account: the person is not at fault, and an operator can help
-        return ConnectionError(said)
-    return Ambiguous(said) if answer.is_server_error else Undeliverable(said)
+        return OutOfReach(said, told)
+    return Ambiguous(said, told) if answer.is_server_error else Undeliverable(said, told)
 
 
 def _blames_token(details: list[dict[str, Any]]) -> bool:
@@ -146,5 +146,5 @@ def _outcome(answers: list[str | BaseException]) -> str:
         for answer in answers:
             if isinstance(answer, kind) and not isinstance(answer, NoSuchDevice | Undeliverable):
                 raise answer
-    refused = [str(answer) for answer in answers if isinstance(answer, Undeliverable)]
-    raise Undeliverable(refused[0] if refused else "none of their devices is registered any more")
+    refused = [answer for answer in answers if isinstance(answer, Undeliverable)]
+    raise refused[0] if refused else Undeliverable("none of their devices is registered any more", "no device")

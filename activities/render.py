@@ -17,7 +17,7 @@ from jinja2 import TemplateNotFound, TemplatesNotFound, TemplateSyntaxError
 from activities.formats import Reader, reader
 from activities.plain_text import plain_text
 from activities.templates import Library, TooMuch, Words, bounded, language_tags
-from activities.transport import Content
+from activities.transport import Content, Failure
 
 OWN_NAMES = frozenset(("user", "event", "now", "did", "journey", "locale"))
 HEADERS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {  # by channel: what a header must say, and what it may
@@ -28,7 +28,7 @@ HEADERS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {  # by channel: 
 }
 
 
-class BadTemplate(Exception):
+class BadTemplate(Failure):
     """A template cannot be filled in, and where and why."""
 
 
@@ -38,7 +38,7 @@ class Unanswered(Exception):
 
 @dataclass(frozen=True)
 class Occasion:
-    """What a message is rendered for: who reads it, when, and what there is to say. `private` may be in no error message."""
+    """What a message is rendered for: who reads it, when, and what there is to say."""
 
     user: Mapping[str, Any]
     event: Mapping[str, Any]
@@ -47,7 +47,6 @@ class Occasion:
     now: datetime
     zone: ZoneInfo
     did: Callable[..., int]
-    private: tuple[str, ...] = ()
 
 
 def render(library: Library, channel: str, template: str, occasion: Occasion, default_locale: str) -> Content:
@@ -55,14 +54,15 @@ def render(library: Library, channel: str, template: str, occasion: Occasion, de
     locale = occasion.user["locale"] or default_locale
     if taken := OWN_NAMES & occasion.data.keys():
         names = ", ".join(sorted(taken))
-        raise BadTemplate(f"{channel}/{template}: the journey's data uses Sojourn's own name {names}; call it something else")
+        misnamed = f"{channel}/{template}: the journey's data uses Sojourn's own name {names}; call it something else"
+        raise BadTemplate(misnamed, misnamed)
     try:
         words = library.find(channel, template, "mjml" if channel == "email" else "txt", locale)
         return bounded(lambda: _filled(library, channel, words, occasion, _conventions(words, locale, default_locale)))
     except (BadTemplate, Unanswered):
         raise
     except Exception as error:
-        raise BadTemplate(f"{_place(library.folder, error) or f'{channel}/{template}'}: {_why(error, library.folder)}") from error
+        raise _bad(error, library.folder, f"{channel}/{template}") from error
 
 
 def _filled(library: Library, channel: str, words: Words, occasion: Occasion, conventions: Locale) -> Content:
@@ -96,9 +96,11 @@ def _variables(occasion: Occasion, conventions: Locale) -> dict[str, Any]:
 def _header(channel: str, words: Words, variables: Mapping[str, Any]) -> dict[str, str]:
     needed, possible = HEADERS[channel]
     for name in needed - words.header.keys():
-        raise BadTemplate(f"{words.name}: has no {name}; begin the file with a line `{name}: …` and a line `---`")
+        lacking = f"{words.name}: has no {name}; begin the file with a line `{name}: …` and a line `---`"
+        raise BadTemplate(lacking, lacking)
     if unknown := words.header.keys() - needed - possible:
-        raise BadTemplate(f"{words.name}: {', '.join(sorted(unknown))} in its header means nothing on this channel")
+        useless = f"{words.name}: {', '.join(sorted(unknown))} in its header means nothing on this channel"
+        raise BadTemplate(useless, useless)
     return {name: _line(words, name, variables) for name in words.header}
 
 
@@ -108,13 +110,14 @@ def _line(words: Words, name: str, variables: Mapping[str, Any]) -> str:
     except Unanswered:
         raise
     except Exception as error:
-        raise BadTemplate(f"{words.name}: {name}: {error}") from error
+        raise BadTemplate(f"{words.name}: {name}: {error}", f"{words.name}: {name}: {type(error).__name__}") from error
 
 
 def _action(words: Words, action: str) -> tuple[str, str]:
     label, _, url = (part.strip() for part in action.partition(" -> "))
     if not (label and url):
-        raise BadTemplate(f"{words.name}: action is {action!r}; write it as `label -> address`")
+        needed = "write it as `label -> address`"
+        raise BadTemplate(f"{words.name}: action is {action!r}; {needed}", f"{words.name}: action: {needed}")
     return label, url
 
 
@@ -122,7 +125,8 @@ def _html(words: Words, mjml: str) -> str:
     try:
         return mrml.to_html(mjml).content
     except OSError as error:
-        raise BadTemplate(f"{words.name}: what it makes is not MJML: {error}") from error
+        invalid = f"{words.name}: what it makes is not MJML"
+        raise BadTemplate(f"{invalid}: {error}", invalid) from error
 
 
 def _conventions(words: Words, locale: str, default_locale: str) -> Locale:
@@ -136,12 +140,15 @@ def _conventions(words: Words, locale: str, default_locale: str) -> Locale:
     raise AssertionError("Babel knows English")
 
 
-def _place(folder: Path, error: Exception) -> str:
-    """Return the file and line of the template where an error arose, '' if it was in none."""
-    if isinstance(error, TemplateSyntaxError):
-        return f"{error.name}:{error.lineno}"
-    lines = [each for each in traceback.extract_tb(error.__traceback__) if Path(each.filename).is_relative_to(folder)]
-    return f"{Path(lines[-1].filename).relative_to(folder)}:{lines[-1].lineno}" if lines else ""
+def _bad(error: Exception, folder: Path, asked: str) -> BadTemplate:
+    """Say where in the templates an error arose, and why.
+
+    Its code has the line in the file that was asked for: one that it includes may be named after what is known of the person.
+    """
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if Path(each.filename).is_relative_to(folder)]
+    lines = [f"{Path(each.filename).relative_to(folder)}:{each.lineno}" for each in frames] or [asked]
+    innermost = f"{error.name}:{error.lineno}" if isinstance(error, TemplateSyntaxError) else lines[-1]
+    return BadTemplate(f"{innermost}: {_why(error, folder)}", f"{lines[0]}: {type(error).__name__}")
 
 
 def _why(error: Exception, folder: Path) -> str:

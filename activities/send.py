@@ -14,8 +14,9 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.gate import Case, facts, look
 from activities.ledger import answered, begin, conclude, end, expose, new_row, refuse
-from activities.occasion import occasion, without
+from activities.occasion import occasion
 from activities.render import BadTemplate, Occasion, render
+from activities.telling import told
 from activities.templates import Library
 from activities.transport import Ambiguous, Content, Local, Outlet, Parcel, Throttled, Transport, Undeliverable
 from settings import Settings
@@ -65,18 +66,19 @@ class Sender:
             claimed = self._claim(session, case, dispatch, now, content)
         return claimed if isinstance(claimed, Receipt) else await self._hand_over(claimed)
 
-    async def _content(self, dispatch: Dispatch, what: Occasion) -> Content | BadTemplate:
+    async def _content(self, dispatch: Dispatch, what: Occasion) -> Content | str:
+        """Return what the message says, or why it cannot be rendered."""
         try:
             return await asyncio.get_running_loop().run_in_executor(
                 THREADS, render, self.library, dispatch.channel, dispatch.template, what, self.settings.locale
             )
         except BadTemplate as error:
-            bad = BadTemplate(without(str(error), what.private))
-            log.error("%s cannot be rendered and is not sent: %s", dispatch.key, bad)
-            return bad
+            why = told(error, filter(None, (what.user["email"], what.user["phone"])))
+            log.error("%s cannot be rendered and is not sent: %s", dispatch.key, why)
+            return why
 
     def _claim(
-        self, session: AsyncSession, case: Case, dispatch: Dispatch, now: datetime, content: Content | BadTemplate
+        self, session: AsyncSession, case: Case, dispatch: Dispatch, now: datetime, content: Content | str
     ) -> Receipt | Attempt:
         """Decide, and write down what was decided, in the caller's transaction."""
         row = case.row or new_row(dispatch, case.run, now)
@@ -90,20 +92,20 @@ class Sender:
                 return self._doubtful(row, now)
         verdict = decide(facts(case, dispatch, now, self.settings))
         session.add(row)
-        if verdict.status != "send" and not (verdict.status == "deferred" and isinstance(content, BadTemplate)):
+        if verdict.status != "send" and not (verdict.status == "deferred" and isinstance(content, str)):
             return refuse(row, verdict, now, in_doubt=in_doubt)
         expose(row, now)
-        if isinstance(content, BadTemplate):
+        if isinstance(content, str):
             return conclude(row, "failed", f"template: {content}", now)
         return _begin(session, row, outlet, _parcel(case, dispatch, content, now), case.clock)
 
     async def _hand_over(self, attempt: Attempt) -> Receipt:
-        """Call the provider, and record what it said: without the address, for what is told here enters the run's history."""
+        """Call the provider, and record what may be told of its answer: it enters the run's history."""
         try:
             async with asyncio.timeout(PROVIDER_SECONDS):
                 provider_id = await attempt.transport.deliver(attempt.parcel)
         except Exception as error:
-            return await self._not_sent(attempt, error, without(str(error), attempt.parcel.recipients) or type(error).__name__)
+            return await self._not_sent(attempt, error, told(error, attempt.parcel.recipients))
         return await self._end(attempt, "sent", provider_id=provider_id)
 
     async def _not_sent(self, attempt: Attempt, error: Exception, reason: str) -> Receipt:

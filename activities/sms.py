@@ -13,7 +13,7 @@ from twilio.http.response import Response  # type: ignore[import-untyped]
 from twilio.rest import Client  # type: ignore[import-untyped]
 
 from activities.http import client, speaking_to
-from activities.transport import Ambiguous, Parcel, Throttled, Undeliverable
+from activities.transport import Ambiguous, OutOfReach, Parcel, Throttled, Undeliverable
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,14 @@ def _classed(error: TwilioRestException) -> Exception:
 
     https://www.twilio.com/docs/usage/twilios-response
     """
+    code = f"Twilio {error.status}, code {error.code}"
     said = f"Twilio says {error.status}, code {error.code}: {error.msg}"
     match error.status:
         case 429:
-            return Throttled(said, timedelta(seconds=1))
+            return Throttled(said, timedelta(seconds=1), code)
         case 401 | 403 | 503:  # our account, or nobody's: the person is not at fault, and an operator can help
-            return ConnectionError(said)
+            return OutOfReach(said, code)
         case status if status >= 500:
-            return Ambiguous(said)
+            return Ambiguous(said, code)
         case _:
-            return Undeliverable(said)
+            return Undeliverable(said, code)

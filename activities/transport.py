@@ -38,19 +38,31 @@ class Parcel:
     at: datetime
 
 
-class Undeliverable(Exception):
+class Failure(Exception):
+    """Why a message was not sent. `code` says it without a word of what the message says, which the text may repeat."""
+
+    def __init__(self, text: str, code: str = "") -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Undeliverable(Failure):
     """The provider refused this message for good."""
 
 
-class Throttled(Exception):
+class Throttled(Failure):
     """The provider takes no more for now, and has not taken this one."""
 
-    def __init__(self, message: str, retry_after: timedelta | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, text: str, retry_after: timedelta | None = None, code: str = "") -> None:
+        super().__init__(text, code)
         self.retry_after = retry_after
 
 
-class Ambiguous(Exception):
+class OutOfReach(Failure):
+    """The provider cannot take the message now, and has not taken it."""
+
+
+class Ambiguous(Failure):
     """The provider may or may not have taken the message."""
 
 
@@ -63,8 +75,8 @@ class Transport(Protocol):
     async def deliver(self, parcel: Parcel) -> str:
         """Hand the message over, and return the provider's id for it.
 
-        Raises Undeliverable, Throttled or Ambiguous as they apply, also TimeoutError for what is ambiguous; any other
-        exception means that the provider was out of reach and has not taken it.
+        Raises Undeliverable, Throttled, OutOfReach or Ambiguous as they apply, also TimeoutError for what is ambiguous; any
+        other exception means that the provider was out of reach and has not taken it.
         """
         ...
 

@@ -28,8 +28,10 @@ MAY = {
     "read": "a read key may look at what there is, and change nothing",
     "admin": "an admin key may do everything",
 }
+GIVE_WRITE = "give the write key: as the user of Basic, as a bearer token, or as writeKey in the body"
 LOOKING = "a read or an admin key"
-ByHeader = Annotated[str, Header(max_length=1000)]
+Who = Annotated[str, Header(alias="X-Actor", max_length=1000, description="Who does it, in UTF-8. It is recorded.")]
+Why = Annotated[str, Header(alias="X-Reason", max_length=1000, description="Why, in UTF-8. It is recorded.")]
 
 by_bearer = HTTPBearer(auto_error=False, scheme_name="Bearer", description="The key as a bearer token.")
 by_basic = HTTPBasic(auto_error=False, scheme_name="Basic", description="The key as the user, with no password.")
@@ -81,6 +83,7 @@ async def may_administer(request: Request, settings: InSettings) -> None:
         raise Problem(401, "unauthorized", "give an admin key, as a bearer token or as the user of Basic", WHO)
     if grant.scope != "admin":
         raise Problem(403, "forbidden", f"{MAY[grant.scope]}; this takes an admin key")
+    _let_in(request, grant)
 
 
 async def may_read(request: Request, settings: InSettings) -> None:
@@ -88,36 +91,43 @@ async def may_read(request: Request, settings: InSettings) -> None:
     grant = _granted(request, settings, presented(request))
     if grant is None:
         raise Problem(401, "unauthorized", "give a read or an admin key, as a bearer token or as the user of Basic", WHO)
-    if grant.scope == "admin" or (grant.scope == "read" and request.method in ("GET", "HEAD")):
-        return
-    raise Problem(403, "forbidden", f"{MAY[grant.scope]}; this takes {LOOKING if request.method == 'GET' else 'an admin key'}")
+    looks = request.method in ("GET", "HEAD")
+    if grant.scope != "admin" and not (grant.scope == "read" and looks):
+        raise Problem(403, "forbidden", f"{MAY[grant.scope]}; this takes {LOOKING if looks else 'an admin key'}")
+    _let_in(request, grant)
 
 
 def may_send(request: Request, settings: Settings, body: Mapping[str, Any]) -> Clock:
     """Let a key in that may send, from the header or the body; say when its calls are accepted."""
     keys = [key for key in (presented(request), body.get("writeKey")) if isinstance(key, str)]
     grants = [grant for grant in (_granted(request, settings, key) for key in keys) if grant is not None]
-    sending = [grant for grant in grants if grant.scope != "read"]
+    sending = sorted((grant for grant in grants if grant.scope != "read"), key=lambda grant: grant.scope == "ingest")
     if sending:
-        return clock_of(request, settings, is_admin=any(grant.scope == "admin" for grant in sending))
+        _let_in(request, sending[0])
+        return clock_of(request, settings, is_admin=sending[0].scope == "admin")
     if grants:
         raise Problem(403, "forbidden", f"{MAY['read']}; this takes a write key")
-    raise Problem(
-        401, "unauthorized", "give the write key: as the user of Basic, as a bearer token, or as writeKey in the body", WHO
-    )
+    raise Problem(401, "unauthorized", GIVE_WRITE, WHO)
+
+
+def refuse_wrong_header(request: Request, settings: Settings) -> None:
+    """Refuse a key in the header that is none. Without one, the key may be in the body."""
+    secret = presented(request)
+    if secret and keyring_of(request).grant(secret, settings, datetime.now(UTC)) is None:
+        raise Problem(401, "unauthorized", GIVE_WRITE, WHO)
 
 
 def _granted(request: Request, settings: Settings, secret: str | None) -> Grant | None:
-    """Return what a secret grants, None if it is no valid key. Refuses one that is used more often than it may be."""
-    keyring = keyring_of(request)
-    grant = keyring.grant(secret, settings, datetime.now(UTC)) if secret else None
-    if grant is None:
-        return None
-    if wait := keyring.wait(grant):
+    """Return what a secret grants, None if it is no valid key."""
+    return keyring_of(request).grant(secret, settings, datetime.now(UTC)) if secret else None
+
+
+def _let_in(request: Request, grant: Grant) -> None:
+    """Let a request in by a key, and remember by which. Refuses one that is used more often than it may be."""
+    if wait := keyring_of(request).wait(grant):
         retry = {"Retry-After": str(ceil(wait))}
         raise Problem(429, "rate_limited", f"key {grant.name!r} may make {grant.rate:g} requests a second; try again later", retry)
-    request.state.key_name = grant.name
-    return grant
+    request.state.grant = grant
 
 
 def keyring_of(request: Request) -> Keyring:
@@ -130,8 +140,14 @@ def keyring_of(request: Request) -> Keyring:
 
 def key_name(request: Request) -> str:
     """Return the name of the key that was let in."""
-    name: str = request.state.key_name
-    return name
+    grant: Grant = request.state.grant
+    return grant.name
+
+
+async def sees_all(request: Request) -> bool:
+    """Say whether the key shows private traits too: an admin key does."""
+    grant: Grant = request.state.grant
+    return grant.scope == "admin"
 
 
 def clock_of(request: Request, settings: Settings, *, is_admin: bool) -> Clock:
@@ -157,15 +173,31 @@ async def admin_clock(request: Request, settings: InSettings) -> Clock:
 InClock = Annotated[Clock, Depends(admin_clock)]
 
 
-async def operator(request: Request, clock: InClock, x_actor: ByHeader = "", x_reason: ByHeader = "") -> Operator:
+async def operator(request: Request, clock: InClock, actor: Who = "", reason: Why = "") -> Operator:
     """Return who does it, and why, by the headers. Refuses who does not say."""
-    for name, said in (("X-Actor", x_actor), ("X-Reason", x_reason)):
+    for name, said in (("X-Actor", actor), ("X-Reason", reason)):
         if not said.strip():
             raise Problem(422, "invalid", f"{name}: this is recorded with who does it, and why: give both X-Actor and X-Reason")
-    return Operator(x_actor.strip(), x_reason.strip(), key_name(request), clock.at)
+    return Operator(_written(actor), _written(reason), key_name(request), clock.at)
+
+
+async def app(request: Request, clock: InClock, actor: Who = "", reason: Why = "") -> Operator:
+    """Return who does what apps do as a matter of course: it is the key, unless the headers say who, and why."""
+    name = key_name(request)
+    return Operator(_written(actor) or name, _written(reason), name, clock.at)
+
+
+def _written(header: str) -> str:
+    """Return what a header says. HTTP hands it over as Latin-1, whatever was written."""
+    try:
+        return header.encode("latin-1").decode().strip()
+    except UnicodeError:
+        return header.strip()
 
 
 InOperator = Annotated[Operator, Depends(operator)]
+SeesAll = Annotated[bool, Depends(sees_all)]
+InApp = Annotated[Operator, Depends(app)]
 
 # What a router declares: the schemes are for the docs, and `may_send`, `may_read` or `may_administer` decides.
 ANY_KEY = [Security(by_bearer), Security(by_basic), Depends(fresh_keys)]

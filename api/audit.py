@@ -12,12 +12,13 @@ from sqlmodel import col, select
 from api.access import ADMIN, InOperator, InStore, keyring_of
 from api.body import BoundedRoute
 from api.errors import Problem, problems
-from events.keys import GRACE, Refused, Scope, add, listed, revoke, rotate
+from events.keys import GRACE, Refused, Scope, Taken, add, listed, revoke, rotate
 from store.tables import Operation, Person
 
 router = APIRouter(route_class=BoundedRoute, tags=["Keys and audit"], dependencies=ADMIN)
 
 KeyName = Annotated[str, Path(description="The key's name.", examples=["shop"])]
+Cursor = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="The `next` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most, the newest first.")]
 
 
@@ -26,9 +27,9 @@ class KeyBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"name": "shop", "scope": "ingest", "rate": 500}})
 
-    name: str = Field(min_length=1, max_length=255)
+    name: str = Field(description="Letters, digits, dots, dashes and underscores, at most 64.")
     scope: Scope
-    rate: float | None = Field(None, gt=0, allow_inf_nan=False, description="Requests a second, by each API process.")
+    rate: float | None = Field(None, allow_inf_nan=False, description="Requests a second, above 0, by each API process.")
     expires_at: AwareDatetime | None = None
 
 
@@ -88,7 +89,10 @@ class Entry(BaseModel):
 
 
 class Audit(BaseModel):
+    """The newest first; `next` is where the next page begins."""
+
     entries: list[Entry]
+    next: int | None
 
 
 WRONG = problems({404: "There is no valid key of that name.", 422: "X-Actor or X-Reason is missing."})
@@ -99,8 +103,10 @@ async def make(request: Request, body: KeyBody, store: InStore, operator: InOper
     """Make a key. It works here at once, and in every API process within two seconds."""
     try:
         secret = await add(store, body.name, body.scope, operator, rate=body.rate, expires_at=body.expires_at)
-    except Refused as why:
+    except Taken as why:
         raise Problem(409, "exists", str(why)) from None
+    except Refused as why:
+        raise Problem(422, "invalid", str(why)) from None
     keyring_of(request).forget()
     return Minted(name=body.name, key=secret)
 
@@ -135,9 +141,12 @@ async def end(request: Request, name: KeyName, store: InStore, operator: InOpera
 
 
 @router.get("/v1/audit", summary="Read the audit log")
-async def audit(store: InStore, limit: Limit = 100) -> Audit:
+async def audit(store: InStore, before: Cursor = None, limit: Limit = 100) -> Audit:
     """List what operators did, to whom or what, by which key, and why."""
+    latest = select(Operation, Person.user_id).outerjoin(Person).order_by(col(Operation.id).desc()).limit(limit)
+    if before is not None:
+        latest = latest.where(col(Operation.id) < before)
     async with store.read() as session:
-        latest = select(Operation, Person.user_id).outerjoin(Person).order_by(col(Operation.id).desc()).limit(limit)
         found = (await session.exec(latest)).all()
-    return Audit(entries=[Entry(**each.model_dump(exclude={"id", "person_id"}), user_id=user_id) for each, user_id in found])
+    entries = [Entry(**each.model_dump(exclude={"id", "person_id"}), user_id=user_id) for each, user_id in found]
+    return Audit(entries=entries, next=found[-1][0].id if len(found) == limit else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -16,6 +17,7 @@ from events.wire import read_json
 KB = 1024
 CALL_BYTES = 32 * KB  # Segment's limits
 BODY_BYTES = 500 * KB
+UPLOAD_SECONDS = 30.0  # in which a body has come, or is waited for no more
 GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -36,9 +38,12 @@ class BoundedRequest(Request):
     async def _read(self) -> bytes:
         body = bytearray()
         try:
-            async for chunk in self.stream():
-                body += chunk
-                refuse_larger(len(body), BODY_BYTES)
+            async with asyncio.timeout(UPLOAD_SECONDS):
+                async for chunk in self.stream():
+                    body += chunk
+                    refuse_larger(len(body), BODY_BYTES)
+        except TimeoutError:
+            raise Problem(408, "too_slow", f"the body did not come within {UPLOAD_SECONDS:g} seconds") from None
         except ClientDisconnect:
             raise Problem(400, "disconnected", "the connection was closed before the body was complete") from None
         return bytes(body)

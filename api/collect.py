@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -12,10 +12,10 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic_core import to_json
 
-from api.access import fresh_keys, may_send
-from api.body import CALL_BYTES, BoundedRequest, refuse_larger
+from api.access import may_send
+from api.body import BODY_BYTES, CALL_BYTES, BoundedRequest, refuse_larger
 from api.errors import Problem, problems
-from api.shed import admitted
+from api.shed import refuse_unread, refuse_unstored
 from events.accept import objections
 from events.calls import Call, Clock, Unidentified, moment, understand, understand_each
 from events.gather import Gathering
@@ -54,6 +54,7 @@ WRONG = problems(
         400: "The body is not JSON, or too large; with X-Strict-Mode, its content is wrong.",
         401: "The key is missing or wrong.",
         403: "The clock may not be set.",
+        408: "The body took too long to come.",
         429: "Too much waits already; nothing of this is stored. Retry-After says when to come again.",
     }
 )
@@ -187,31 +188,30 @@ async def alias(request: Request) -> JSONResponse:
 )
 async def batch(request: Request) -> JSONResponse:
     """Store up to 2,500 calls, 32 KB each and 500 KB together, all or none."""
-    async with admitted(request):
-        body = _object(await request.json())
-        clock = await _let_in(request, body)
-        _refuse_too_many(body)
-        read = ((f"batch.{place}: ", each) for place, each in understand_each(body, clock))
-        await _store(request, _usable(request, read), clock)
+    body, clock = await _read(request, BODY_BYTES)
+    _refuse_too_many(body)
+    read = ((f"batch.{place}: ", each) for place, each in understand_each(body, clock))
+    await _store(request, _usable(request, read), clock)
     return JSONResponse({"success": True})
 
 
 async def _one(request: Request, kind: str) -> JSONResponse:
-    async with admitted(request):
-        refuse_larger(len(await request.body()), CALL_BYTES)
-        body = _object(await request.json())
-        clock = await _let_in(request, body)
-        try:
-            read: Call | Unidentified = understand(body, kind, clock, moment(body.get("sentAt")))
-        except Unidentified as reason:
-            read = reason
-        await _store(request, _usable(request, [("", read)]), clock)
+    body, clock = await _read(request, CALL_BYTES)
+    try:
+        read: Call | Unidentified = understand(body, kind, clock, moment(body.get("sentAt")))
+    except Unidentified as reason:
+        read = reason
+    await _store(request, _usable(request, [("", read)]), clock)
     return JSONResponse({"success": True})
 
 
-async def _let_in(request: Request, body: Mapping[str, Any]) -> Clock:
-    await fresh_keys(request)
-    return may_send(request, request.app.state.settings, body)
+async def _read(request: Request, limit: int) -> tuple[dict[str, Any], Clock]:
+    """Return what a call says, and when it is accepted. What is refused is refused as early as it can be."""
+    await refuse_unread(request)
+    refuse_larger(len(await request.body()), limit)
+    refuse_unstored(request)
+    body = _object(await request.json())
+    return body, may_send(request, request.app.state.settings, body)
 
 
 async def _store(request: Request, calls: Sequence[Call], clock: Clock) -> None:

@@ -12,11 +12,12 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from events.lookup import Ambiguous, Unknown
+from store.outage import is_outage
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,9 @@ async def on_unknown(request: Request, error: Exception) -> JSONResponse:
 
 
 async def on_no_store(request: Request, error: Exception) -> JSONResponse:
+    """Answer that the store is away, if it is: a mistake of ours is a bug like any other."""
+    if not is_outage(error):
+        raise error
     log.error("%s %s: the database does not answer: %s", request.method, request.url.path, error)
     return answer(503, "database_unavailable", "the database does not answer; try again in a moment", RETRY_AFTER)
 
@@ -93,6 +97,6 @@ def handle_errors(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(Ambiguous, on_ambiguous)
     app.add_exception_handler(Unknown, on_unknown)
-    for away in (OperationalError, InterfaceError, PoolTimeoutError, ConnectionError, gaierror):
+    for away in (DBAPIError, PoolTimeout, ConnectionError, TimeoutError, gaierror):
         app.add_exception_handler(away, on_no_store)
     app.add_exception_handler(Exception, on_bug)

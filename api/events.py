@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import col, select
 
-from api.access import READ, InStore, key_name
+from api.access import ADMIN, InOperator, InStore
 from api.body import BoundedRoute
 from api.errors import Problem, problems
 from events.claim import to_route
@@ -18,7 +18,7 @@ from events.replay import replay
 from store.session import Store
 from store.tables import AcceptedEvent, Identity, Person
 
-router = APIRouter(route_class=BoundedRoute, tags=["Events"], dependencies=READ)
+router = APIRouter(route_class=BoundedRoute, tags=["Events"], dependencies=ADMIN)
 
 MOST_ID = 2**63 - 1
 Status = Literal["pending", "routed", "unknown", "invalid", "dead", "unrouted"]
@@ -50,27 +50,10 @@ class Events(BaseModel):
     next: int | None
 
 
-class Order(BaseModel):
-    """Who wants it, and why."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"actor": "ada@example.org", "reason": "class mended"}})
-
-    actor: str = Field(min_length=1, max_length=255)
-    reason: str = Field(min_length=1, max_length=1000)
-
-    def by(self, request: Request) -> Operator:
-        return Operator(self.actor, self.reason, key_name(request), datetime.now(UTC))
-
-
-class ReplayOrder(Order):
+class ReplayOrder(BaseModel):
     """Which events: oldest first, those after `after`, at most `limit`."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "example": {"actor": "ada@example.org", "reason": "class added", "status": "unknown", "name": "Trial Ended"}
-        },
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"status": "unknown", "name": "Trial Ended"}})
 
     status: Literal["invalid", "unknown", "dead"]
     name: str | None = Field(None, max_length=1000)
@@ -120,7 +103,7 @@ async def accepted(
 
 
 @router.post("/v1/events/replay", summary="Have events judged again")
-async def replay_many(order: ReplayOrder, request: Request, store: InStore) -> ReplayedMany:
+async def replay_many(order: ReplayOrder, store: InStore, operator: InOperator) -> ReplayedMany:
     """Judge events of one status again, oldest first, each by itself: what fits today's classes is routed."""
     chosen = select(AcceptedEvent.id, AcceptedEvent.message_id).where(
         AcceptedEvent.status == order.status, col(AcceptedEvent.id) > order.after
@@ -131,7 +114,7 @@ async def replay_many(order: ReplayOrder, request: Request, store: InStore) -> R
         rows = (await session.exec(chosen.order_by(col(AcceptedEvent.id)).limit(order.limit))).all()
     refused = []
     for event_id, message_id in rows:
-        if reason := await _replay(store, event_id or 0, order.by(request)):
+        if reason := await _replay(store, event_id or 0, operator):
             refused.append(Refusal(message_id=message_id, reason=reason))
     replayed = len(rows) - len(refused)
     return ReplayedMany(replayed=replayed, refused=refused, next=rows[-1][0] if len(rows) == order.limit else None)
@@ -142,13 +125,13 @@ async def replay_many(order: ReplayOrder, request: Request, store: InStore) -> R
     summary="Have an event judged again",
     responses=problems({404: "There is no such event.", 409: "It does not fit today either, or has acted already."}),
 )
-async def replay_one(message_id: MessageId, order: Order, request: Request, store: InStore) -> Replayed:
+async def replay_one(message_id: MessageId, store: InStore, operator: InOperator) -> Replayed:
     """Judge an event that is invalid, unknown or dead again; if it fits today's classes, it is routed in its old place."""
     async with store.read() as session:
         event_id = (await session.exec(select(AcceptedEvent.id).where(AcceptedEvent.message_id == _plain(message_id)))).first()
     if event_id is None:
         raise Problem(404, "not_found", f"there is no event with the message id {message_id!r}")
-    if reason := await _replay(store, event_id, order.by(request)):
+    if reason := await _replay(store, event_id, operator):
         raise Problem(409, "not_replayed", f"event {message_id!r} is not routed again: {reason}")
     return Replayed(replayed=1)
 

@@ -9,7 +9,7 @@ from typing import Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import col, func, select
+from sqlmodel import func, select
 from temporalio.client import Client
 from temporalio.service import RPCError
 
@@ -17,7 +17,7 @@ from api.access import InSettings, InStore, InTemporal
 from api.errors import Problem, problems
 from events.claim import to_route
 from store.session import Store
-from store.tables import AcceptedEvent
+from store.tables import AcceptedEvent, Moment
 
 router = APIRouter(tags=["Health"])
 
@@ -33,7 +33,7 @@ class Part(BaseModel):
 
 
 class Backlog(Part):
-    """Events that wait for the router: how many (at most 10,000 are counted), and since when."""
+    """Events that wait for the router: how many, and since when the oldest of them; at most 10,000 are counted."""
 
     waiting: int = 0
     oldest: datetime | None = None
@@ -86,11 +86,11 @@ async def _temporal(client: Client | None, address: str) -> Part:
 
 
 async def _backlog(store: Store) -> Backlog:
-    waiting = select(AcceptedEvent.id).where(to_route).limit(COUNTED).subquery()
-    first = select(AcceptedEvent.accepted_at).where(to_route).order_by(col(AcceptedEvent.lane), col(AcceptedEvent.id)).limit(1)
+    waiting = select(AcceptedEvent.accepted_at).where(to_route).limit(COUNTED).subquery()
+    count_them = select(func.count(), func.min(waiting.c.accepted_at, type_=Moment)).select_from(waiting)
     try:
         async with asyncio.timeout(PATIENCE), store.read() as session:
-            count = (await session.exec(select(func.count()).select_from(waiting))).one()
-            return Backlog(ok=True, waiting=count, oldest=(await session.exec(first)).first())
+            count, oldest = (await session.exec(count_them)).one()
+            return Backlog(ok=True, waiting=count, oldest=oldest)
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         return Backlog(ok=False, detail=f"the database does not answer: {error}"[:200])

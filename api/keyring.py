@@ -23,7 +23,7 @@ COARSE = timedelta(minutes=5)  # to which `last_used_at` is kept
 
 @dataclass(frozen=True)
 class Grant:
-    """What a key may do. Without `id` it is from the settings."""
+    """What a key may do. Without `id` it is from the settings. Secrets of one name share its rate."""
 
     name: str
     scope: str
@@ -46,9 +46,10 @@ class Keyring:
 
     clock: Callable[[], float] = time.monotonic
     grants: dict[str, Grant] = field(default_factory=dict)
-    buckets: dict[int, Bucket] = field(default_factory=dict)
+    buckets: dict[str, Bucket] = field(default_factory=dict)
     used: set[int] = field(default_factory=set)
     read_at: float = float("-inf")
+    forgotten: int = 0
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def refresh(self, store: Store) -> None:
@@ -60,7 +61,8 @@ class Keyring:
                 await self._read(store)
 
     def forget(self) -> None:
-        """Read the keys anew before the next request."""
+        """Read the keys anew before the next request; what is being read just now may be of before."""
+        self.forgotten += 1
         self.read_at = float("-inf")
 
     def grant(self, secret: str, settings: Settings, now: datetime) -> Grant | None:
@@ -79,7 +81,7 @@ class Keyring:
         if grant.rate is None:
             return 0
         now, most = self.clock(), max(grant.rate, 1.0)
-        bucket = self.buckets.setdefault(grant.id, Bucket(most, now))
+        bucket = self.buckets.setdefault(grant.name, Bucket(most, now))
         bucket.tokens = min(most, bucket.tokens + (now - bucket.at) * grant.rate)
         bucket.at = now
         if bucket.tokens < 1:
@@ -89,11 +91,13 @@ class Keyring:
 
     async def _read(self, store: Store) -> None:
         used, self.used = self.used, set()
+        forgotten, begun_at = self.forgotten, self.clock()
         now = datetime.now(UTC)
         async with store.read() as session:
             keys = (await session.exec(select(Key).where(col(Key.revoked_at).is_(None)))).all()
         self.grants = {each.hash: Grant(each.name, each.scope, each.id or 0, each.rate, each.expires_at) for each in keys}
-        self.read_at = self.clock()
+        if forgotten == self.forgotten:
+            self.read_at = begun_at
         stale = [each.id for each in keys if each.id in used and (each.last_used_at or now - 2 * COARSE) < now - COARSE]
         if stale:
             async with store.write(durable=False) as session:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from api.access import READ, ByHeader, InClock, InSettings, InStore, key_name
+from api.access import READ, InApp, InClock, InSettings, InStore, SeesAll
 from api.body import BoundedRoute
 from api.errors import Problem, problems
 from api.views import CardView, ConsentView, DeviceView, MessageView, RunSummary, UserView, summary_of
@@ -20,11 +20,12 @@ from events.calls import ID_BYTES, Clock
 from events.lookup import Unknown, find
 from events.meeting import meet_one
 from events.operators import Operator
-from events.segments import IN
+from events.standing import IN
 from store.session import Store
 from store.tables import Consent, Delivery, Device, Identity, InboxCard, Membership, Person, Run
 from workflows.clock import zone
 from workflows.segments import LIFECYCLE, SEGMENTS
+from workflows.traits import is_private
 
 router = APIRouter(route_class=BoundedRoute, tags=["People"], dependencies=READ)
 
@@ -69,7 +70,7 @@ async def someone(user_id: UserId, store: InStore) -> Person:
     """Return the person of that name, or answer 404; one who was erased is nobody any more."""
     async with store.read() as session:
         person = await find(session, user_id)
-    if person is None or person.erased_at is not None:
+    if person is None:
         raise Unknown(f"nobody is known as {user_id!r}")
     return person
 
@@ -123,37 +124,28 @@ async def read(person: Someone, key: CardKey, store: InStore) -> CardView:
 
 
 @router.put("/v1/users/{user_id:path}/consent", summary="Record a consent or an opt-out", responses=UNKNOWN)
-async def consent(
-    request: Request,
-    user_id: UserId,
-    body: ConsentBody,
-    store: InStore,
-    clock: InClock,
-    x_actor: ByHeader = "",
-    x_reason: ByHeader = "",
-) -> ConsentView:
+async def consent(user_id: UserId, body: ConsentBody, store: InStore, clock: InClock, by: InApp) -> ConsentView:
     """Record what a person said. The latest word on a topic and channel holds; a new user is kept, so that a no is."""
     if "\0" in user_id or len(user_id.encode()) > ID_BYTES:
         raise Problem(422, "invalid", f"user_id: at most {ID_BYTES} bytes, without NUL")
-    by = Operator(x_actor or "app", x_reason or f"said in {body.source}", key_name(request), clock.at)
     row = await retrying(lambda: _record(store, user_id, body, clock, by))
     return ConsentView(**row.model_dump())
 
 
 async def _record(store: Store, user_id: str, body: ConsentBody, clock: Clock, by: Operator) -> Consent:
-    said: dict[str, Any] = {"topic": body.topic, "channel": body.channel or "*", "granted": body.granted}
+    said: dict[str, Any] = {**body.model_dump(), "channel": body.channel or "*"}
     async with store.write() as session:
         person = await meet_one(session, user_id, clock)
-        if person is None or person.id is None or person.erased_at is not None:
+        if person is None or person.id is None:
             raise Unknown(f"nobody is known as {user_id!r}")
-        row = Consent(**said, person_id=person.id, source=body.source, at=clock.at)
+        row = Consent(**said, person_id=person.id, at=clock.at)
         session.add_all((row, by.did("consent", person_id=person.id, details=said)))
     return row
 
 
 @router.get("/v1/users/{user_id:path}", summary="Look at a person", responses=UNKNOWN)
-async def look(person: Someone, store: InStore) -> UserView:
-    """Say what is known of a person."""
+async def look(person: Someone, store: InStore, sees_all: SeesAll) -> UserView:
+    """Say what is known of a person: with an admin key, their private traits too."""
     async with store.read() as session:
         devices = (await session.exec(select(Device).where(Device.person_id == person.id).order_by(col(Device.seen_at)))).all()
         consents = await _in_force(session, person)
@@ -161,9 +153,10 @@ async def look(person: Someone, store: InStore) -> UserView:
         places = (await session.exec(select(Membership).where(Membership.person_id == person.id))).all()
     return UserView(
         names=list(names),
-        **person.model_dump(include={"user_id", "zone", "locale", "email", "phone", "traits", "created_at"}),
+        **person.model_dump(include={"user_id", "zone", "locale", "email", "phone", "created_at"}),
+        traits={name: value for name, value in person.traits.items() if sees_all or not is_private(name)},
         zone_known=zone(person.zone) is not None,
-        state=next((each.value for each in places if each.segment == LIFECYCLE), None),
+        state=next((each.value for each in places if each.segment == LIFECYCLE and each.value), None),
         segments=sorted(each.segment for each in places if each.value == IN and each.segment in SEGMENTS),
         devices=[DeviceView(**each.model_dump()) for each in devices],
         consents=consents,

@@ -21,6 +21,7 @@ from api.people import UserId
 from events.erase import erase, finish
 from events.export import export
 from events.lookup import Unknown
+from store.outage import NotCompacted
 from store.session import Store
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ async def _finished(store: Store, temporal: Client, erasure: int) -> bool:
         async with asyncio.timeout(WAIT_SECONDS):
             while not await finish(store, temporal, erasure):
                 await asyncio.sleep(LOOK_SECONDS)
-    except (RPCError, RuntimeError, OSError, SQLAlchemyError, TimeoutError) as error:
+    except (RPCError, RuntimeError, OSError, SQLAlchemyError, NotCompacted) as error:  # among them TimeoutError
         log.warning("erasure %s goes on in the workers: %s", erasure, type(error).__name__)
         return False
     return True

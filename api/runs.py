@@ -7,17 +7,19 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col, select
 
-from api.access import READ, InClock, InSettings, InStore, InTemporal
+from api.access import READ, InApp, InClock, InSettings, InStore, InTemporal
 from api.body import BoundedRoute
 from api.errors import Problem, problems
-from api.steering import standing
 from api.views import OperationView, RequestedRun, RunView, stand_of, summary_of
-from events.accept import accept
+from events.accept import Manner, accept
 from events.calls import ID_BYTES, MESSAGE_ID_LENGTH, judge, understand
 from events.enrol import Refused
+from events.operators import record
 from events.request import Misused, Unfit, request_run
+from events.temporal import standing
 from store.session import Store
 from store.tables import Operation, Person, Run
 from workflows.definition import JOURNEYS, current
@@ -81,6 +83,7 @@ async def request(
     store: InStore,
     clock: InClock,
     response: Response,
+    by: InApp,
     idempotency_key: IdempotencyKey = None,
 ) -> RequestedRun:
     """Enrol a person. The run is durable when this answers, and starts when Temporal is there."""
@@ -92,7 +95,7 @@ async def request(
         raise Problem(422, "invalid", f"user_id: at most {ID_BYTES} bytes")
     try:
         outcome = await request_run(
-            store, definition, body.user_id, body.data, clock, event=body.event, idempotency_key=idempotency_key
+            store, definition, body.user_id, body.data, clock, event=body.event, idempotency_key=idempotency_key, by=by
         )
     except Unfit as misfit:
         raise Problem(422, "invalid", str(misfit)) from None
@@ -115,7 +118,7 @@ async def request(
         {404: "There is no such run.", 409: "The run has ended.", 422: "The event is unknown, or its data does not fit it."}
     ),
 )
-async def tell(run_id: RunId, body: RunEvent, store: InStore, clock: InClock) -> Taken:
+async def tell(run_id: RunId, body: RunEvent, store: InStore, clock: InClock, by: InApp) -> Taken:
     """Store an event that reaches this run and no other, and starts nothing."""
     run, user_id = await found(store, run_id)
     refuse_ended(run)
@@ -123,7 +126,13 @@ async def tell(run_id: RunId, body: RunEvent, store: InStore, clock: InClock) ->
     if status != "pending":
         raise Problem(422, "invalid", error)
     call = {"userId": user_id, "event": body.event, "properties": body.data, "messageId": body.message_id}
-    await accept(store, [replace(understand(call, "track", clock), run_id=run.id)], clock)
+    heard = replace(understand(call, "track", clock), run_id=run.id)
+
+    async def beside(connection: AsyncConnection, new: int) -> None:
+        if new:
+            await record(connection, by.did("event", run_id=run.id, subject=heard.name))
+
+    await accept(store, [heard], clock, Manner(beside=beside))
     return Taken()
 
 
@@ -135,7 +144,10 @@ async def look(run_id: RunId, settings: InSettings, store: InStore, temporal: In
         done = (await session.exec(select(Operation).where(Operation.run_id == run_id).order_by(col(Operation.id)))).all()
     summary = summary_of(run, settings)
     stand = None if summary.status in ("starting", "parked") else stand_of(await standing(temporal, run))
-    operations = [OperationView(**each.model_dump(include={"action", "actor", "reason", "step", "at"})) for each in done]
+    operations = [
+        OperationView(**each.model_dump(include={"action", "actor", "reason", "step", "at"}), outcome=each.details.get("outcome"))
+        for each in done
+    ]
     return RunView(**summary.model_dump(), user_id=user_id, standing=stand, operations=operations)
 
 

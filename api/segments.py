@@ -12,7 +12,7 @@ from sqlmodel import col, func, select
 from api.access import ADMIN, InStore
 from api.body import BoundedRoute
 from api.errors import Problem, problems
-from events.segments import IN
+from events.standing import IN
 from store.tables import Fill, Membership, Person
 from workflows.lifecycle import STATES
 from workflows.segments import LIFECYCLE, SEGMENTS

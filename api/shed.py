@@ -1,17 +1,17 @@
-"""Too much: when what waits is more than can be served soon, calls are refused at once, before anything of them is read."""
+"""Too much: when more waits than can be served soon, calls are refused at once, before anything of them is read."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 
 from fastapi import Request
 from sqlmodel import func, select
 
+from api.access import fresh_keys, refuse_wrong_header
 from api.errors import Problem
 from events.claim import to_route
+from events.gather import Gathering
 from settings import Settings
 from store.session import Store
 from store.tables import LIVE, AcceptedEvent
@@ -21,11 +21,10 @@ AGAIN = {"Retry-After": "1", "X-RateLimit-Reset": "1"}  # seconds
 
 @dataclass
 class Load:
-    """What waits: live events for the router, as of some time ago, and calls inside this process."""
+    """How many live events wait for the router, as of some time ago."""
 
     every: float = 1.0  # seconds at least from one count to the next
     waiting: int = 0
-    inside: int = 0
     counted_at: float = float("-inf")
 
     async def unrouted(self, store: Store, most: int) -> int:
@@ -38,17 +37,20 @@ class Load:
         return self.waiting
 
 
-@asynccontextmanager
-async def admitted(request: Request) -> AsyncIterator[None]:
-    """Let a call in, or answer 429."""
+async def refuse_unread(request: Request) -> None:
+    """Refuse a call by what is known before its body is: too much waits already, or the key in its header is none."""
     load: Load = request.app.state.load
     settings: Settings = request.app.state.settings
-    if load.inside >= settings.shed_waiting:
+    refuse_unstored(request)
+    if await load.unrouted(request.app.state.store, settings.shed_at) > settings.shed_at:
+        raise Problem(429, "overloaded", "too many events wait to be routed; send this again in a second", AGAIN)
+    await fresh_keys(request)
+    refuse_wrong_header(request, settings)
+
+
+def refuse_unstored(request: Request) -> None:
+    """Refuse a call while too many wait to be stored. To be asked once more when it is read: others have come meanwhile."""
+    gathering: Gathering = request.app.state.gathering
+    settings: Settings = request.app.state.settings
+    if gathering.waiting >= settings.shed_waiting:
         raise Problem(429, "overloaded", "too many calls wait to be stored; send this again in a second", AGAIN)
-    load.inside += 1
-    try:
-        if await load.unrouted(request.app.state.store, settings.shed_at) > settings.shed_at:
-            raise Problem(429, "overloaded", "too many events wait to be routed; send this again in a second", AGAIN)
-        yield
-    finally:
-        load.inside -= 1

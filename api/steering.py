@@ -1,4 +1,4 @@
-"""Asking and ordering a run about on Temporal, which may be away."""
+"""Ordering a run about on Temporal, which may be away."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from datetime import timedelta
 from temporalio.client import (
     Client,
     WorkflowHandle,
-    WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -18,9 +17,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from api.errors import Problem
 from store.tables import Run
 from workflows.run import Order
-from workflows.wire import Standing
 
-QUERY_SECONDS = 2
 UPDATE_SECONDS = 5
 
 AWAY = (RPCError, RuntimeError, OSError, TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError)
@@ -28,20 +25,6 @@ AWAY = (RPCError, RuntimeError, OSError, TimeoutError, WorkflowUpdateRPCTimeoutO
 
 class NotThere(Exception):
     """Temporal has no open workflow of this run: it has not started yet, or has just ended."""
-
-
-async def standing(client: Client | None, run: Run) -> Standing | None:
-    """Ask a run where it stands. None if it is between two steps, or does not say within two seconds."""
-    if client is None or run.ended_at is not None:
-        return None
-    handle: WorkflowHandle[object, object] = client.get_workflow_handle(run.workflow_id)
-    limit = timedelta(seconds=QUERY_SECONDS)
-    try:
-        async with asyncio.timeout(QUERY_SECONDS):
-            said: Standing | None = await handle.query("standing", result_type=Standing, rpc_timeout=limit)
-    except (*AWAY, WorkflowQueryFailedError):
-        return None
-    return said
 
 
 async def order(client: Client | None, run: Run, action: str, what: Order) -> None:

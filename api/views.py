@@ -50,12 +50,16 @@ class Stand(BaseModel):
 
 
 class OperationView(BaseModel):
-    """What an operator did to the run."""
+    """What an operator did to the run.
+
+    `outcome` is an order's: `asked` while the run has not answered, `done`, `refused`, or `unknown` if it never answered.
+    """
 
     action: str
     actor: str
     reason: str
     step: str
+    outcome: str | None
     at: datetime
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -38,6 +38,7 @@ class Call:
     body: Mapping[str, Any]
     method: str = "POST"
     refusable: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Player:
@@ -93,7 +94,9 @@ class Player:
         path = call.path
         if "{run_id}" in path:
             path = path.format(run_id=(await self._last_run(user_id)))
-        answer = await self.api.request(call.method, path, json=call.body, headers={CLOCK_HEADER: call.at.isoformat()})
+        answer = await self.api.request(
+            call.method, path, json=call.body, headers={**call.headers, CLOCK_HEADER: call.at.isoformat()}
+        )
         if answer.is_error and not (call.refusable and answer.status_code == 409):
             raise Stuck(f"{call.method} {path} was answered {answer.status_code}: {answer.text}")
 

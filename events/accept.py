@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from events.calls import Call, Clock
 from events.joining import joins
 from events.meeting import meet
 from events.profiles import Profile, keep, nobody
+from events.segments import expect
 from store.many import among, insert_rows
 from store.session import Store, announce
 from store.tables import LIVE, AcceptedEvent
@@ -75,10 +76,18 @@ async def _accept(store: Store, calls: Sequence[Call], clock: Clock, manner: Man
         rows = [row(call, people[call.user_id], clock, manner) for call in fresh if erased.isdisjoint(_about(call))]
         if rows:
             await insert_rows(connection, events, rows)
+        routed = {each["person_id"] for each in rows if each["status"] == "pending"}
+        await expect(connection, [each for each in _everybody(people) if each.new and each.id not in routed], clock)
+        await keep(connection, _everybody(people))
+        if rows:
             await announce(connection)
-        await keep(connection, {each.id: each for each in people.values() if not each.erased}.values())
         if manner.beside:
             await manner.beside(connection, len(rows))
+
+
+def _everybody(people: Mapping[str, Profile]) -> Collection[Profile]:
+    """Return each of these people once, by whatever names they were asked for."""
+    return {each.id: each for each in people.values() if not each.erased}.values()
 
 
 def objections(call: Call) -> list[str]:
@@ -92,7 +101,7 @@ def objections(call: Call) -> list[str]:
 def row(call: Call, person: Profile, clock: Clock, manner: Manner) -> dict[str, Any]:
     """Let a call act on the person's profile, and return its event's row."""
     notes = call.notes.copy()
-    changed: list[str] = []
+    changed: dict[str, Any] = {}
     if call.status != "invalid" and call.kind in TEACHING:
         changed = person.learn(_taught(call), call.context, min(call.occurred_at, clock.at), notes)
     if notes:
@@ -127,10 +136,10 @@ def _taught(call: Call) -> Mapping[str, Any]:
     return {}
 
 
-def _status(call: Call, changed: list[str], person: Profile) -> str:
+def _status(call: Call, changed: Mapping[str, Any], person: Profile) -> str:
     """An identify that changed nothing has nobody to tell; whatever moved its person has, an unknown event too.
 
-    The first that we hear of somebody is routed in any case: their segments begin with it.
+    The first that we hear of somebody is routed all the same: their segments begin with it.
     """
     if call.kind == "identify" and call.status == "pending":
         return "pending" if changed or person.new else "routed"

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from sqlmodel import col, select
 
-from events.segments import IN, judge_now
+from events.segments import judge_now, judge_then
+from events.standing import IN
 from store.session import Store
 from store.tables import Person
 from workflows.segments import LIFECYCLE, Segment
@@ -27,10 +28,13 @@ class Audience:
     sample: list[str]
 
 
-async def audience(store: Store, segment: Segment, *, sample: int, now: datetime | None = None) -> Audience:
-    """Judge everybody by a segment at `now`: the real time unless given, and for played people at least their last event's."""
+async def audience(store: Store, segment: Segment, *, sample: int, at: datetime | None = None) -> Audience:
+    """Judge everybody by a segment now, played people at their last event; or, given one, at that moment, by the traits of now.
+
+    Who was not known at that moment is nobody then.
+    """
     members, people, states, first = 0, 0, dict[str, int](), list[str]()
-    async for user_id, value, state in _judged(store, segment, now or datetime.now(UTC)):
+    async for user_id, value, state in _judged(store, segment, at):
         people += 1
         if value == IN:
             members += 1
@@ -39,14 +43,20 @@ async def audience(store: Store, segment: Segment, *, sample: int, now: datetime
     return Audience(segment.name, members, people, dict(sorted(states.items())), first)
 
 
-async def _judged(store: Store, segment: Segment, now: datetime) -> AsyncIterator[tuple[str, str, str]]:
+async def _judged(store: Store, segment: Segment, at: datetime | None) -> AsyncIterator[tuple[str, str, str]]:
     after = 0
     while True:
         async with store.read() as session:
-            everybody = select(Person).where(col(Person.id) > after, col(Person.erased_at).is_(None))
+            everybody = select(Person).where(col(Person.id) > after)
             people = (await session.exec(everybody.order_by(col(Person.id)).limit(PEOPLE_AT_ONCE))).all()
             for person in people:
-                values = await judge_now(session, person, [LIFECYCLE, segment.name], now)
+                names = [LIFECYCLE, segment.name]
+                if at is None:
+                    values = await judge_now(session, person, names, datetime.now(UTC))
+                elif (then := await judge_then(session, person, names, at)) is not None:
+                    values = then
+                else:
+                    continue
                 yield person.user_id, values[segment.name], values[LIFECYCLE]
         if not people:
             return

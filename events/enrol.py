@@ -44,8 +44,6 @@ async def enrol(
 
     A trigger that was accepted before the person's last run had ended begins the new one where that one ended.
     """
-    if person.erased_at is not None:
-        return Refused("was erased, and enters no journey")
     key = definition.key_of(EVENTS[trigger], data)
     runs = (await session.exec(before, params={"person": person.id, "journey": definition.name, "key": key})).all()
     if (begun := next((run for run in runs if run.trigger_id == trigger_id is not None), None)) is not None:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
-from sqlalchemy import case, delete, insert, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import case, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.client import Client
-from temporalio.service import RPCError
 
-from events.addresses import names_of
+from events.addresses import EMAIL, PHONE, names_of
+from events.calls import ANONYMOUS
 from events.erased import hash_of
+from events.for_ever import for_ever
 from events.histories import delete_histories
 from events.lookup import hold
 from events.operators import Operator
 from events.profiles import unless_there
 from store.belongings import belongings
 from store.session import Store, database_clock
-from store.tables import AcceptedEvent, Erased, Erasure, Identity, Operation, Person, Run
+from store.tables import AcceptedEvent, Device, Erased, Erasure, Identity, Operation, Person, Run
+from workflows.privacy import without
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +33,11 @@ identities = Identity.__table__  # type: ignore[attr-defined]
 erased = Erased.__table__  # type: ignore[attr-defined]
 erasures = Erasure.__table__  # type: ignore[attr-defined]
 operations = Operation.__table__  # type: ignore[attr-defined]
+devices = Device.__table__  # type: ignore[attr-defined]
 
 EVERY = timedelta(seconds=5)
 AT_ONCE = 100
-SHORTEST_NAME = 3
+PREFIXES = (ANONYMOUS, EMAIL, PHONE)
 
 still_busy = case((erasures.c.busy_until > database_clock(), 1), else_=0)
 left = select(erasures.c.id, erasures.c.workflow_ids, still_busy.label("busy")).order_by(erasures.c.id).limit(AT_ONCE)
@@ -51,13 +54,14 @@ async def erase(store: Store, name: str, operator: Operator) -> int | None:
         if person is None or person.id is None:
             return None
         names = await _names(connection, person)
+        said = [each for each in (*names, person.email, person.phone, *await _tokens(connection, person)) if each]
         ids = (await connection.scalars(select(runs.c.workflow_id).where(runs.c.person_id == person.id).distinct())).all()
         rows = {}
         for table, theirs in belongings(person.id):
             rows[table.name] = (await connection.execute(delete(table).where(theirs))).rowcount
         hashes = [hash_of(connection, name) for name in names]
         await connection.execute(unless_there(connection, erased, "hash"), [{"hash": each, "at": operator.at} for each in hashes])
-        session.add(_blacked_out(operator, names, person).did("erase", subject=hashes[0], details={"rows": rows}))
+        session.add(_blacked_out(operator, said).did("erase", subject=hashes[0], details={"rows": rows}))
         todo = {"hash": hashes[0], "workflow_ids": list(ids), "busy_until": person.claimed_until, "at": operator.at}
         erasure: int = (await connection.execute(insert(erasures).values(todo).returning(erasures.c.id))).scalar_one()
     log.info("somebody was erased; erasure %s deletes %s histories", erasure, len(ids))
@@ -67,27 +71,25 @@ async def erase(store: Store, name: str, operator: Operator) -> int | None:
 async def finish(store: Store, client: Client, erasure: int | None = None) -> bool:
     """Go on with that erasure, or with all: true if Temporal has none of their histories any more, and the file no trace.
 
-    Raises RPCError, OSError or SQLAlchemyError while Temporal or the store does not answer.
+    Until then they are still to be done. Raises RPCError, OSError, SQLAlchemyError or NotCompacted while Temporal or the store
+    does not answer.
     """
     some = left if erasure is None else left.where(erasures.c.id == erasure)
     async with store.read() as session:
         found = (await (await session.connection()).execute(some)).all()
     done = [each.id for each in found if await delete_histories(client, each.workflow_ids) and not each.busy]
     if done:
+        async with store.write() as session:  # the ids have the person's name, and go before the file is written anew
+            await (await session.connection()).execute(update(erasures).where(erasures.c.id.in_(done)).values(workflow_ids=[]))
+        await store.compact()
         async with store.write() as session:
             await (await session.connection()).execute(delete(erasures).where(erasures.c.id.in_(done)))
-        await store.compact()
     return len(done) == len(found)
 
 
 async def erase_for_ever(store: Store, client: Client) -> None:
     """Finish what erasures have left to do, again and again."""
-    while True:
-        try:
-            await finish(store, client)
-        except (RPCError, OSError, RuntimeError, SQLAlchemyError) as error:
-            log.warning("erasing waits, for Temporal or the store does not answer: %s", type(error).__name__)
-        await asyncio.sleep(EVERY.total_seconds())
+    await for_ever("erasing", lambda: finish(store, client), EVERY)
 
 
 async def _names(connection: AsyncConnection, person: Person) -> list[str]:
@@ -100,7 +102,11 @@ async def _names(connection: AsyncConnection, person: Person) -> list[str]:
     return list(dict.fromkeys([person.user_id, *theirs, *names_of({"email": person.email, "phone": person.phone}), *former]))
 
 
-def _blacked_out(operator: Operator, names: list[str], person: Person) -> Operator:
-    """The record of an erasure stays: who is erased is not to be read in it."""
-    private = [each for each in (*names, person.email, person.phone) if each and len(each) >= SHORTEST_NAME]
-    return operator.without(private)
+async def _tokens(connection: AsyncConnection, person: Person) -> Sequence[str]:
+    return (await connection.scalars(select(devices.c.token).where(devices.c.person_id == person.id))).all()
+
+
+def _blacked_out(operator: Operator, names: Sequence[str]) -> Operator:
+    """The record of an erasure stays: who is erased is not to be read in it, not without `anon:` or `email:` before it either."""
+    bare = [name.partition(":")[2] for name in names if name.startswith(PREFIXES)]
+    return replace(operator, actor=without(operator.actor, (*names, *bare)), reason=without(operator.reason, (*names, *bare)))

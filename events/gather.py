@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from events.accept import accept
 from events.calls import Call, Clock
-from events.route import is_outage
+from store.outage import is_outage
 from store.session import Store
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ class Gathering:
     """Stores what requests bring. Whatever comes while a transaction is under way shares the next one."""
 
     def __init__(self, store: Store) -> None:
+        self.waiting = 0  # calls that are not stored yet
         self._store = store
         self._waiting: deque[Waiting] = deque()
         self._storing: set[asyncio.Task[None]] = set()
@@ -45,6 +46,7 @@ class Gathering:
             return
         waiting = Waiting(calls, clock, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
+        self.waiting += len(calls)
         if len(self._storing) < (1 if self._store.is_sqlite else SIDE_BY_SIDE):
             task = asyncio.create_task(self._store_all())
             self._storing.add(task)
@@ -61,8 +63,9 @@ class Gathering:
             try:
                 await self._store_group(group)
             finally:
-                for each in group:  # only if this task itself is cancelled
-                    each.stored.cancel()
+                for each in group:
+                    self.waiting -= len(each.calls)
+                    each.stored.cancel()  # only if this task itself is cancelled
         self._storing.discard(asyncio.current_task())  # at once: the next call begins another
 
     def _next(self) -> list[Waiting]:

@@ -29,6 +29,14 @@ async def delete_histories(client: Client, workflow_ids: Sequence[str]) -> bool:
     return clean
 
 
+async def delete_execution(client: Client, workflow_id: str, run_id: str) -> None:
+    """Ask for that execution, and those that it continues, to be ended and deleted."""
+    while run_id:
+        before = await _continued(client, workflow_id, run_id)
+        await _delete(client, workflow_id, run_id)
+        run_id = before
+
+
 async def _executions(client: Client, workflow_id: str) -> AsyncIterator[str]:
     """Find the executions: the list may lag behind, so the latest is asked for too, and those that it continues."""
     async for run_id in _listed(client, workflow_id):
@@ -46,7 +54,7 @@ async def _listed(client: Client, workflow_id: str) -> AsyncIterator[str]:
         request = ListWorkflowExecutionsRequest(
             namespace=client.namespace, page_size=PAGE, next_page_token=token, query=f"WorkflowId = {_quoted(workflow_id)}"
         )
-        answer = await client.workflow_service.list_workflow_executions(request)
+        answer = await client.workflow_service.list_workflow_executions(request, retry=True)
         for info in answer.executions:
             yield info.execution.run_id
         token = answer.next_page_token
@@ -60,7 +68,7 @@ async def _continued(client: Client, workflow_id: str, run_id: str) -> str:
         namespace=client.namespace, execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id), maximum_page_size=1
     )
     try:
-        answer = await client.workflow_service.get_workflow_execution_history(request)
+        answer = await client.workflow_service.get_workflow_execution_history(request, retry=True)
     except RPCError as error:
         if error.status == RPCStatusCode.NOT_FOUND:
             return ""
@@ -72,7 +80,7 @@ async def _delete(client: Client, workflow_id: str, run_id: str) -> None:
     execution = WorkflowExecution(workflow_id=workflow_id, run_id=run_id)
     try:
         await client.workflow_service.delete_workflow_execution(
-            DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution)
+            DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=execution), retry=True
         )
     except RPCError as error:
         if error.status != RPCStatusCode.NOT_FOUND:

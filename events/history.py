@@ -1,20 +1,31 @@
-"""What a person did, as segments need it: by one indexed query for each window, and told as of any event."""
+"""What a person did, as segments need it: their past by one indexed query for each window, and then event by event."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import insort
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy import bindparam, case, func, literal_column, select
+from sqlalchemy import Boolean, and_, bindparam, case, func, literal_column, or_, select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from store.many import among
-from store.tables import AcceptedEvent, Id, Moment
+from store.tables import AcceptedEvent, Moment
 from workflows.lifecycle import in_force
-from workflows.segments import Facts, Performed, Segment, activity, parts_of
+from workflows.segments import Facts, Happened, Performed, Segment, activity, parts_of
+
+
+class Change(Protocol):
+    """What of an event tells which traits it has changed, and from what."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def changed(self) -> Mapping[str, Any]: ...
+
 
 Windows = Mapping[str, timedelta | None]  # by the event's name, how far back it is looked at: None is for ever
 
@@ -23,24 +34,25 @@ happened_at = case(
     (col(AcceptedEvent.occurred_at) < col(AcceptedEvent.accepted_at), col(AcceptedEvent.occurred_at)),
     else_=col(AcceptedEvent.accepted_at),
 )
-# What the person did themselves: not what was asked for in their name, nor what one run alone was told.
+# What the person did themselves: not what was asked for in their name, nor what one run alone was told. What was given up by
+# the router they did all the same. What waits for it and has not been judged yet is no past, but for who asks how things are.
 counted = (
     col(AcceptedEvent.kind) == literal_column("'track'"),
     col(AcceptedEvent.run_id).is_(None),
-    col(AcceptedEvent.status).in_([literal_column("'pending'"), literal_column("'routed'")]),
+    or_(
+        col(AcceptedEvent.status).in_([literal_column("'routed'"), literal_column("'dead'")]),
+        and_(
+            col(AcceptedEvent.status) == literal_column("'pending'"),
+            or_(col(AcceptedEvent.noted), bindparam("fresh", type_=Boolean())),
+        ),
+    ),
 )
 
-
-EVER, LAST = datetime(1, 1, 2, tzinfo=UTC), 2**62
+EVER = datetime(1, 1, 2, tzinfo=UTC)
 
 # Made once: making a statement costs more than running it.
-theirs = (
-    col(AcceptedEvent.person_id) == bindparam("person"),
-    among(col(AcceptedEvent.name), "names"),
-    col(AcceptedEvent.id) + literal_column("0") < bindparam("before", type_=Id),  # not by the index on ids: that is all they did
-    *counted,
-)
-told: tuple[Any, ...] = (col(AcceptedEvent.name), happened_at, col(AcceptedEvent.id))
+theirs = (col(AcceptedEvent.person_id) == bindparam("person"), among(col(AcceptedEvent.name), "names"), *counted)
+told: tuple[Any, ...] = (col(AcceptedEvent.name), happened_at)
 with_data: Any = select(*told, col(AcceptedEvent.data)).where(*theirs, happened_at > bindparam("after"))
 without_data: Any = select(*told, literal_column("NULL")).where(*theirs, happened_at > bindparam("after"))
 earliest: Any = select(func.min(happened_at, type_=Moment)).where(*theirs)
@@ -48,30 +60,45 @@ earliest: Any = select(func.min(happened_at, type_=Moment)).where(*theirs)
 
 @dataclass
 class History:
-    """A person's past. What was accepted after an event can be left out, so that each event is judged as of itself."""
+    """What a person did and what their traits were, as of the last event that was taken in."""
 
     met: datetime
     traits: Mapping[str, Any]
     first: datetime | None = None  # when they first did something that counts for the lifecycle
-    events: dict[str, list[tuple[datetime, int, Mapping[str, Any]]]] = field(default_factory=dict)
+    events: dict[str, list[Happened]] = field(default_factory=dict)
 
-    def facts(self, up_to: int | None = None) -> Facts:
-        """Return what was known once the event of that number was accepted; all that is known, without one."""
-        told = {
-            name: [(at, data) for at, seq, data in happened if up_to is None or seq <= up_to]
-            for name, happened in self.events.items()
-        }
-        acted = [happened[0][0] for name in activity() if (happened := told.get(name))]
-        return Facts(min([self.met, *acted, *([self.first] if self.first else [])]), told, self.traits)
+    def facts(self) -> Facts:
+        """Return what is known by now."""
+        acted = [happened[0][0] for name in activity() if (happened := self.events.get(name))]
+        return Facts(min([self.met, *acted, *([self.first] if self.first else [])]), self.events, self.traits)
 
-    def take(self, events: Iterable[AcceptedEvent]) -> None:
-        """Take in events that are not in the store's past yet."""
-        for event in events:
-            if event.kind == "track" and event.run_id is None and event.id is not None:
-                at = min(event.occurred_at, event.accepted_at)
-                self.events.setdefault(event.name, []).append((at, event.id, event.data))
-        for happened in self.events.values():
-            happened.sort(key=lambda each: each[:2])
+    def take(self, event: AcceptedEvent, traits: Mapping[str, Any]) -> None:
+        """Take in one event more, and what the person's traits are after it."""
+        self.traits = traits
+        if event.kind == "track" and event.run_id is None:
+            at = min(event.occurred_at, event.accepted_at)
+            insort(self.events.setdefault(event.name, []), (at, event.data), key=_moment)
+
+    @property
+    def latest(self) -> datetime:
+        """The last moment at which something is known to have happened: so it is that late, whatever a clock says."""
+        return max((happened[-1][0] for happened in self.events.values()), default=EVER)
+
+
+def _moment(happened: Happened) -> datetime:
+    return happened[0]
+
+
+def traits_along(now: Mapping[str, Any], events: Sequence[Change]) -> list[Mapping[str, Any]]:
+    """Return a person's traits before the first of these events and after each: undone one by one, from what they are now.
+
+    A merge undoes nothing: who turns out to be one person has been one all along.
+    """
+    along = [now]
+    for event in reversed(events):
+        undone = {} if event.kind == "merge" else event.changed
+        along.append({**along[-1], **undone} if undone else along[-1])
+    return along[::-1]
 
 
 def windows_of(segments: Sequence[Segment], *, by_state: bool) -> Windows:
@@ -98,20 +125,19 @@ async def read(
     *,
     by_state: bool,
     since: datetime,
-    before: int | None = None,
-) -> History:
-    """Read what these segments need to be judged from `since` on, up to the event `before`, which is left out."""
+    fresh: bool = False,
+) -> None:
+    """Read what these segments need to be judged from `since` on: the past, with `fresh` also what nobody has judged yet."""
     windows, asked = windows_of(segments, by_state=by_state), with_fields(segments)
     connection = await session.connection()
-    mine = {"person": person_id, "before": LAST if before is None else before}
+    mine = {"person": person_id, "fresh": fresh}
     for window in sorted(set(windows.values()), key=lambda each: each or timedelta.max):
         names = [name for name, each in windows.items() if each == window]
         query = with_data if asked.intersection(names) else without_data
         params = {**mine, "names": names, "after": EVER if window is None else since - window}
-        for name, at, seq, data in await connection.execute(query, params):
-            history.events.setdefault(name, []).append((at, seq or 0, data or {}))
+        for name, at, data in await connection.execute(query, params):
+            history.events.setdefault(name, []).append((at, data or {}))
     if by_state:
         history.first = await connection.scalar(earliest, {**mine, "names": activity()})
     for happened in history.events.values():
-        happened.sort(key=lambda each: each[:2])
-    return history
+        happened.sort(key=_moment)

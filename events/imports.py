@@ -15,6 +15,7 @@ from sqlmodel import select
 from events.accept import Manner, accept
 from events.calls import TYPES, Call, Clock, Unidentified, moment, understand
 from events.files import BadFile, Line, Source
+from events.operators import Operator
 from events.profiles import unless_there
 from store.session import Store
 from store.tables import BACKLOG, Import
@@ -100,6 +101,7 @@ async def run(
     digest: str,
     name: str,
     tally: Tally,
+    by: Operator,
     *,
     starts: bool,
     report: Callable[[Sequence[Refusal]], None],
@@ -109,7 +111,7 @@ async def run(
 
     `report` is told of refused lines before they count as read, `watch` of how far it is after each commit.
     """
-    await _begin(store, digest, name)
+    await _begin(store, digest, name, by, starts)
     left = (line for line in source.lines if line.number > tally.lines)
     while lines := list(islice(left, BATCH)):
         clock = Clock.real()
@@ -143,11 +145,13 @@ class _Step:
         self.accepted = accepted
 
 
-async def _begin(store: Store, digest: str, name: str) -> None:
+async def _begin(store: Store, digest: str, name: str, by: Operator, starts: bool) -> None:
+    """Have a row of the file, and a record of who goes about importing it now."""
     async with store.write() as session:
         connection = await session.connection()
         first = {"digest": digest, "source": name, "lines": 0, "accepted": 0, "refused": 0, "begun_at": datetime.now(UTC)}
         await connection.execute(unless_there(connection, imports, "digest"), first)
+        session.add(by.did("import", subject=name, details={"digest": digest, "trigger": starts}))
 
 
 def _sorted(lines: Sequence[Line], digest: str, clock: Clock) -> tuple[list[Call], list[Refusal]]:

@@ -12,7 +12,8 @@ from sqlmodel import select
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from events.segments import IN, judge_now
+from events.segments import judge_now
+from events.standing import IN
 from store.session import Store
 from store.tables import Person, Run
 from workflows.segments import SEGMENTS

@@ -15,6 +15,7 @@ from events.joining import Circle, Join, circles
 from events.lookup import TOKEN, Unknown, hold
 from events.merging import merge
 from events.profiles import Profile, add_people, lock_by_name, name, nobody
+from events.segments import expect
 from store.tables import Person
 
 
@@ -56,7 +57,9 @@ async def meet_one(session: AsyncSession, name: str, clock: Clock) -> Person | N
         return person
     if name.startswith((EMAIL, PHONE, TOKEN)):
         raise Unknown(f"nobody is known as {name!r}")
-    met = (await meet(await session.connection(), [name], clock))[name]
+    connection = await session.connection()
+    met = (await meet(connection, [name], clock))[name]
+    await expect(connection, [met] if met.new else [], clock)
     return (await session.exec(select(Person).where(Person.id == met.id))).first()
 
 

@@ -10,11 +10,13 @@ from sqlalchemy import and_, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.calls import Clock
-from events.profiles import ADDRESSES, Profile, same, told
+from events.profiles import ADDRESSES, TOLD, Profile, same
+from events.standing import ANEW, NOT_YET
 from store.belongings import owned
 from store.tables import AcceptedEvent, Assignment, Consent, Membership, Merge, Person, Run
 from workflows.definition import EXIT
 from workflows.messages import CHANNELS
+from workflows.segments import LIFECYCLE
 
 people = Person.__table__  # type: ignore[attr-defined]
 events = AcceptedEvent.__table__  # type: ignore[attr-defined]
@@ -62,7 +64,7 @@ def combine(stays: Profile, goes: Profile) -> list[str]:
         stays.put(name, later, max(stays.times.get(name, ""), goes.times.get(name, "")))
     stays.created_at, stays.touched = min(stays.created_at, goes.created_at), True
     stays.readdressed |= not changed.isdisjoint(ADDRESSES)
-    return sorted(told(changed))
+    return sorted(TOLD.get(name, name) for name in changed - ADDRESSES.keys())
 
 
 async def _end_doubled_runs(connection: AsyncConnection, stays: int, goes: int, clock: Clock) -> list[tuple[str, str]]:
@@ -130,9 +132,17 @@ async def _keep_elder_assignments(connection: AsyncConnection, stays: int, goes:
 
 
 async def _judge_anew(connection: AsyncConnection, stays: int, goes: int) -> None:
-    """Have the router judge the person by all segments, from what both did: it does when it comes to the merge's event."""
-    await connection.execute(delete(memberships).where(memberships.c.person_id == goes))
-    await connection.execute(update(memberships).where(memberships.c.person_id == stays).values(digest="", up_to=0))
+    """Have the router judge the person by all segments, from what both did: it does when it comes to the merge's event.
+
+    They have been in the states and segments of the row that stays; of the other, if nobody has looked at that one yet.
+    """
+    looked_at = select(memberships.c.person_id).where(
+        memberships.c.person_id == stays, memberships.c.segment == LIFECYCLE, memberships.c.value != NOT_YET
+    )
+    unknown = (await connection.execute(looked_at)).first() is None
+    await connection.execute(delete(memberships).where(memberships.c.person_id == (stays if unknown else goes)))
+    mine = update(memberships).where(memberships.c.person_id == (goes if unknown else stays))
+    await connection.execute(mine.values(digest=ANEW))
 
 
 async def _hand_over_claim(connection: AsyncConnection, stays: int, goes: int) -> None:
@@ -180,7 +190,7 @@ def _event(
         "occurred_at": clock.at,
         "accepted_at": clock.at,
         "clock_offset": clock.offset,
-        "changed": changed,
+        "changed": dict.fromkeys(changed),
         "run_id": run_id,
         "status": "pending",
         "error": "",

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from store.tables import Operation
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from store.tables import Operation, Run
+
+operations = Operation.__table__  # type: ignore[attr-defined]
+runs = Run.__table__  # type: ignore[attr-defined]
+
+ASKED = "asked"  # of an order that the run has not answered yet: it may still act
 
 
 @dataclass(frozen=True)
@@ -43,9 +51,8 @@ class Operator:
             at=self.at,
         )
 
-    def without(self, private: Iterable[str]) -> Operator:
-        """Return the same with what is private blacked out."""
-        actor, reason = self.actor, self.reason
-        for each in sorted(private, key=len, reverse=True):
-            actor, reason = actor.replace(each, "…"), reason.replace(each, "…")
-        return replace(self, actor=actor, reason=reason)
+
+async def record(connection: AsyncConnection, done: Operation) -> None:
+    """Add a record of what was done to a run, under the person whose it is now, in the caller's transaction."""
+    theirs = select(runs.c.person_id).where(runs.c.id == done.run_id).scalar_subquery()
+    await connection.execute(insert(operations).values({**done.model_dump(exclude={"id"}), "person_id": theirs}))

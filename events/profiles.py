@@ -15,13 +15,14 @@ from events.addresses import EMAIL, PHONE, email_of, phone_of, region_of
 from store.many import among, insert_rows, update_rows
 from store.tables import Device, Identity, Person
 from workflows.clock import zone
-from workflows.traits import Misfit, fit
+from workflows.traits import Misfit, fit, is_private
 
 people = Person.__table__  # type: ignore[attr-defined]
 identities = Identity.__table__  # type: ignore[attr-defined]
 devices = Device.__table__  # type: ignore[attr-defined]
 
 TOKEN_BYTES = 2000  # which an index holds
+NOBODY = 0  # the row of those who were erased, which there is not
 TOLD = {"timezone": "zone", "locale": "locale"}  # traits that are columns of their own, under what name
 ADDRESSES = {"email": "email", "phone": "phone"}  # others, of which a run is never told
 COLUMNS = TOLD | ADDRESSES
@@ -29,7 +30,7 @@ COLUMNS = TOLD | ADDRESSES
 known_people = (
     select(
         identities.c.name,
-        *(people.c[name] for name in ("id", "user_id", "erased_at", "created_at", *COLUMNS.values(), "traits", "trait_times")),
+        *(people.c[name] for name in ("id", "user_id", "created_at", *COLUMNS.values(), "traits", "trait_times")),
     )
     .join(people, people.c.id == identities.c.person_id)
     .where(among(identities.c.name, "names"))
@@ -50,7 +51,6 @@ class Profile:
 
     id: int
     user_id: str
-    erased: bool
     created_at: datetime
     columns: dict[str, str | None]
     traits: dict[str, Any]
@@ -60,17 +60,23 @@ class Profile:
     readdressed: bool = False  # an address that may be a name of theirs is theirs no more
     tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def learn(self, traits: Mapping[str, Any], context: Mapping[str, Any], at: datetime, notes: list[str]) -> list[str]:
+    @property
+    def erased(self) -> bool:
+        return self.id == NOBODY
+
+    def learn(self, traits: Mapping[str, Any], context: Mapping[str, Any], at: datetime, notes: list[str]) -> dict[str, Any]:
         """Take in what a call says, as of `at`: an older fact never overwrites a newer one.
 
-        Returns what a run may have to know: `zone`, `locale`, and the names of traits whose values became different.
+        Returns what a run or a segment may have to know: `zone`, `locale`, and the names of traits whose values became
+        different, each with what it was before; None for nothing, for a column, and for what is private.
         """
         since = at.astimezone(UTC).isoformat(timespec="microseconds")
         said = {name: context[name] for name in TOLD if context.get(name)} | dict(traits)
         region = region_of({**self.traits, **said}, said.get("locale") or self.columns["locale"]) if "phone" in said else None
+        before = {name: None if name in COLUMNS or is_private(name) else self.traits.get(name) for name in said}
         changed = [name for name, value in said.items() if self._take(name, value, since, notes, region)]
         self._take_device(context.get("device"), at, notes)
-        return told(changed)
+        return {TOLD.get(name, name): before[name] for name in changed if name not in ADDRESSES}
 
     def fact(self, name: str) -> Any:
         """Return what is known under a name: a trait, or one of the columns; None if nothing is."""
@@ -133,11 +139,6 @@ def _address(name: str, said: str | int, region: str | None) -> str | None:
     if said == "":
         return None
     return email_of(str(said)) if name == "email" else phone_of(said, region)
-
-
-def told(changed: Iterable[str]) -> list[str]:
-    """Return what runs are told has changed: `zone`, `locale`, and traits; of addresses nothing."""
-    return [TOLD.get(name, name) for name in changed if name not in ADDRESSES]
 
 
 def same(one: Any, other: Any) -> bool:
@@ -206,18 +207,18 @@ def _insert(connection: AsyncConnection) -> Any:
 
 def nobody(name: str, at: datetime) -> Profile:
     """Return what stands for somebody who was erased: no row, and nothing is kept of what they do."""
-    return _stranger(0, name, at, erased=True)
+    return _stranger(NOBODY, name, at)
 
 
-def _stranger(row: int, user_id: str, at: datetime, *, erased: bool = False) -> Profile:
+def _stranger(row: int, user_id: str, at: datetime) -> Profile:
     nothing: dict[str, str | None] = {"zone": "", "locale": "", "email": None, "phone": None}
-    return Profile(row, user_id, erased=erased, created_at=at, columns=nothing, traits={}, times={}, new=not erased)
+    return Profile(row, user_id, created_at=at, columns=nothing, traits={}, times={}, new=row != NOBODY)
 
 
 def _profile(row: Any) -> Profile:
-    _, person, user_id, erased_at, created_at, *columns, traits, times = row
+    _, person, user_id, created_at, *columns, traits, times = row
     known = dict(zip(COLUMNS.values(), columns, strict=True))
-    return Profile(person, user_id, erased_at is not None, created_at, known, traits, times)
+    return Profile(person, user_id, created_at, known, traits, times)
 
 
 def _addresses(profile: Profile) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from store.tables import AcceptedEvent, Person, Run
@@ -23,7 +23,7 @@ class Glance(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def changed(self) -> Sequence[str]: ...
+    def changed(self) -> Mapping[str, Any]: ...
     @property
     def run_id(self) -> str | None: ...
     @property
@@ -69,7 +69,7 @@ def may_hear(run: Run, event: Glance) -> bool:
     return named or _hears_of_change(definition, event.changed)
 
 
-def _hears_of_change(definition: Definition[Any], changed: Sequence[str]) -> bool:
+def _hears_of_change(definition: Definition[Any], changed: Mapping[str, Any]) -> bool:
     return bool(changed) and not (listening(definition).traits | {"zone", "locale"}).isdisjoint(changed)
 
 

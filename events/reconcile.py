@@ -8,22 +8,25 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import update
-from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
 from temporalio.client import Client
-from temporalio.service import RPCError
 
-from events.temporal import Seen, look, seen
+from events.for_ever import for_ever
+from events.histories import delete_execution
+from events.operators import ASKED
+from events.temporal import Seen, look, seen, standing
 from store.session import Store
-from store.tables import Run
+from store.tables import Operation, Run
 
 log = logging.getLogger(__name__)
 
 EVERY = timedelta(seconds=20)
 SETTLING = timedelta(seconds=5)  # younger runs may not be listed yet
+ORPHANED = timedelta(minutes=1)  # workflows without a row are left alone before
 CLOSING = timedelta(seconds=2)  # from the closing of a row to that of its workflow, with time to spare
 PAGE = 1000
+ASKED_AT_ONCE = 20  # runs that do not say where they stand take their time
 
 # What became of a run whose workflow was closed from outside, by Temporal's status.
 ENDED = {
@@ -38,30 +41,54 @@ DELETED = ("terminated", "deleted in Temporal")
 
 async def reconcile_for_ever(store: Store, client: Client, task_queue: str) -> None:
     """Put rows right again and again, so that none is wrong for a minute."""
-    while True:
-        try:
-            await reconcile(store, client, task_queue)
-        except (RPCError, OSError, SQLAlchemyError) as error:
-            log.warning("reconciling waits, for Temporal or the store does not answer: %s", error)
-        await asyncio.sleep(EVERY.total_seconds())
+    await for_ever("reconciling", lambda: _round(store, client, task_queue), EVERY)
+
+
+async def _round(store: Store, client: Client, task_queue: str) -> None:
+    await reconcile(store, client, task_queue)
+    await settle_orders(store, client)
 
 
 async def reconcile(store: Store, client: Client, task_queue: str) -> int:
-    """Compare every open row with Temporal's open workflows, and put right those that differ. Returns how many."""
-    listed = {each.run_id async for each in _open_workflows(client, task_queue)}
-    settled = datetime.now(UTC) - SETTLING
+    """Compare every open row with Temporal's open workflows, and put right those that differ. Returns how many.
+
+    An open workflow without a row is nobody's: its person was erased while it was being started. It is ended and deleted.
+    """
+    listed = {each.run_id: each async for each in _open_workflows(client, task_queue) if each.run_id}
+    now = datetime.now(UTC)
     async with store.read() as session:
-        running = select(Run).where(col(Run.ended_at).is_(None), Run.status == "running", Run.requested_at < settled)
+        running = select(Run).where(col(Run.ended_at).is_(None), Run.status == "running", Run.requested_at < now - SETTLING)
         rows = (await session.exec(running)).all()
-        ended: list[Run] = []
-        for some in _chunks(sorted(listed - {run.id for run in rows})):
-            ended += (await session.exec(select(Run).where(col(Run.ended_at).is_not(None), col(Run.id).in_(some)))).all()
+        others: list[Run] = []
+        for some in _chunks(sorted(listed.keys() - {run.id for run in rows})):
+            others += (await session.exec(select(Run).where(col(Run.id).in_(some)))).all()
+    ended = [run for run in others if run.ended_at is not None]
     if ended:  # most have only just closed their row, and close their workflow in a moment: what is still open then is not
         await asyncio.sleep(CLOSING.total_seconds())
     wrong = [*(run for run in rows if run.id not in listed), *ended]
     for run in wrong:
         await put_right(store, client, run)
-    return len(wrong)
+    known = {run.id for run in (*rows, *others)}
+    nobodys = [each for each in listed.values() if each.run_id not in known and each.started_at < now - ORPHANED]
+    for each in nobodys:
+        log.warning("run %s is open in Temporal and has no row: it is ended there, and deleted", each.run_id)
+        await delete_execution(client, each.workflow_id, each.execution)
+    return len(wrong) + len(nobodys)
+
+
+async def settle_orders(store: Store, client: Client) -> None:
+    """Have the rows of runs say whether they are paused, where an order to pause or resume was not answered in time."""
+    unanswered = (col(Operation.details)["outcome"].as_string() == ASKED, col(Operation.action).in_(("pause", "resume")))
+    async with store.read() as session:
+        asked = select(Operation, Run).join(Run).where(*unanswered, col(Run.ended_at).is_(None)).order_by(col(Operation.id))
+        found = (await session.exec(asked.limit(ASKED_AT_ONCE))).all()
+    for order, run in found:
+        if (said := await standing(client, run)) is None:
+            continue  # it may still act
+        async with store.write() as session:
+            settled = update(Operation).where(col(Operation.id) == order.id, *unanswered).values(details={"outcome": "unknown"})
+            if (await session.exec(settled)).rowcount:  # unless it was answered meanwhile
+                await session.exec(update(Run).where(col(Run.id) == run.id).values(paused=said.paused is not None))
 
 
 def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -103,7 +130,7 @@ async def _open_workflows(client: Client, task_queue: str) -> AsyncIterator[Seen
             next_page_token=token,
             query=f"TaskQueue = '{task_queue}' AND ExecutionStatus = 'Running'",
         )
-        answer = await client.workflow_service.list_workflow_executions(request)
+        answer = await client.workflow_service.list_workflow_executions(request, retry=True)
         for info in answer.executions:
             yield seen(info)
         token = answer.next_page_token

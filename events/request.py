@@ -18,9 +18,8 @@ from events.enrol import Refused, enrol
 from events.meeting import meet_one
 from events.operators import Operator
 from store.session import Store, announce, lock
-from store.tables import AcceptedEvent, Operation, Run
+from store.tables import AcceptedEvent, Run
 from workflows.definition import EXIT, Definition, Event
-from workflows.run import Order
 
 
 @dataclass(frozen=True)
@@ -66,12 +65,13 @@ async def request_run(
     *,
     event: str | None = None,
     idempotency_key: str | None = None,
+    by: Operator | None = None,
 ) -> Requested | Refused | Misused:
     """Let a person enter a journey: the run's row and its trigger are durable on return, and the router starts it.
 
     Data beyond the trigger's fields is stored, and stays out. Raises Unfit for data that does not start this journey, Unknown
     and Ambiguous for an address that is not one person's. The same idempotency key with the same request answers with the run
-    that it started the first time.
+    that it started the first time. Who asked, `by`, is recorded.
     """
     trigger = fitting(definition, data, event).name
     digest = _digest(definition.name, user_id, data, trigger)
@@ -81,33 +81,29 @@ async def request_run(
             person = await meet_one(session, user_id, clock)
             if idempotency_key is not None and (earlier := await _earlier(session, idempotency_key)) is not None:
                 return Requested(earlier, again=True) if earlier.request == digest else Misused(earlier.id)
-            if person is None or person.erased_at is not None:
+            if person is None:
                 return Refused("was erased, and enters no journey")
             run = await enrol(session, definition, person, trigger, dict(data), clock.at)
             if isinstance(run, Run):
                 run.idempotency_key, run.request = idempotency_key, digest
                 run.trigger_id = await _add(session, run, "run", trigger, data, clock)
+                if by is not None:
+                    session.add(by.did("run", run_id=run.id, person_id=person.id, subject=definition.name))
             return run if isinstance(run, Refused) else Requested(run)
 
     return await retrying(attempt)
 
 
-async def request_exit(store: Store, run: Run, order: Order, clock: Clock, key_name: str = "") -> bool:
+async def request_exit(store: Store, run: Run, by: Operator, clock: Clock) -> bool:
     """End a run by an operator's order: from here on the gate lets none of its messages begin. False if it has ended already."""
     async with store.write() as session:
         await lock(session, [run.person_id])
         current = (await session.exec(select(Run).where(Run.id == run.id))).first()
         if current is None or current.ended_at is not None:
             return False
-        session.add(operation(current, "exit", order, clock, key_name))
-        await _add(session, current, "exit", EXIT, {"actor": order.actor, "reason": order.reason}, clock)
+        session.add(by.did("exit", run_id=current.id, person_id=current.person_id))
+        await _add(session, current, "exit", EXIT, {"actor": by.actor, "reason": by.reason}, clock)
     return True
-
-
-def operation(run: Run, action: str, order: Order, clock: Clock, key_name: str = "") -> Operation:
-    """Return the record of what an operator did to a run."""
-    by = Operator(order.actor, order.reason, key_name, clock.at)
-    return by.did(action, run_id=run.id, person_id=run.person_id, step=order.step)
 
 
 async def _earlier(session: AsyncSession, idempotency_key: str) -> Run | None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Text, cast, delete, or_, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
+from events.for_ever import for_ever
+from events.history import with_fields
 from settings import Settings
 from store.session import Store
 from store.tables import AcceptedEvent, Delivery, InboxCard, MailboxItem, Run
-
-log = logging.getLogger(__name__)
+from workflows.segments import SEGMENTS
 
 events = AcceptedEvent.__table__  # type: ignore[attr-defined]
 messages = Delivery.__table__  # type: ignore[attr-defined]
@@ -27,27 +26,28 @@ EVERY = timedelta(hours=1)
 CHUNK = 1000
 PAUSE_SECONDS = 0.05  # between two chunks, in which others write
 
-is_told = or_(cast(events.c.data, Text) != "{}", cast(events.c.context, Text) != "{}")
+has_data = cast(events.c.data, Text) != "{}"
+has_more = or_(cast(events.c.context, Text) != "{}", cast(events.c.changed, Text) != "{}", events.c.error != "")
 open_runs = select(runs.c.id).where(runs.c.ended_at.is_(None))
 inside = select(runs.c.person_id).where(runs.c.ended_at.is_(None))
 
 
 async def retain_for_ever(store: Store, settings: Settings) -> None:
     """Let go of what is too old, every hour."""
-    while True:
-        try:
-            while await retain(store, settings, datetime.now(UTC)):
-                await asyncio.sleep(PAUSE_SECONDS)
-        except (OSError, SQLAlchemyError) as error:
-            log.warning("retention waits, for the store does not answer: %s", type(error).__name__)
-        await asyncio.sleep(EVERY.total_seconds())
+
+    async def retain_all() -> None:
+        while await retain(store, settings, datetime.now(UTC)):
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    await for_ever("retention", retain_all, EVERY)
 
 
 async def retain(store: Store, settings: Settings, now: datetime) -> int:
     """Let go of at most a thousand rows a table of what is too old at `now`. Returns how many; 0 once nothing is.
 
-    An event's row stays, without its properties and context: its message id acts once for ever, and that it happened
-    counts. The events of people who are in a journey stay whole, and so do the messages of open runs.
+    An event's row stays, without its properties, its context, what it changed and what was noted of it: its message id acts
+    once for ever, and that it happened counts. The properties stay where a segment asks for them. The events of people who are
+    in a journey stay whole, and so do the messages of open runs.
     """
     gone = 0
     for statement in _statements(settings, now):
@@ -59,8 +59,12 @@ async def retain(store: Store, settings: Settings, now: datetime) -> int:
 def _statements(settings: Settings, now: datetime) -> Iterator[Any]:
     if (days := settings.retain_events_days) is not None:
         old = (events.c.accepted_at < now - timedelta(days=days), events.c.status != "pending", events.c.reconsider.is_(None))
-        some = select(events.c.id).where(*old, is_told, events.c.person_id.not_in(inside)).limit(CHUNK)
-        yield update(events).where(events.c.id.in_(some)).values(data={}, context={})
+        more: dict[str, Any] = {"context": {}, "changed": {}, "error": ""}
+        all_of_it = {**more, "data": {}, "emptied": or_(events.c.emptied, has_data)}
+        asked = events.c.name.in_(with_fields(list(SEGMENTS.values())))
+        for whose, told, gone in ((~asked, or_(has_data, has_more), all_of_it), (asked, has_more, more)):
+            some = select(events.c.id).where(*old, whose, told, events.c.person_id.not_in(inside)).limit(CHUNK)
+            yield update(events).where(events.c.id.in_(some)).values(gone)
     if (days := settings.retain_messages_days) is not None:
         before = now - timedelta(days=days)
         some = select(messages.c.key).where(messages.c.at < before, messages.c.run_id.not_in(open_runs)).limit(CHUNK)

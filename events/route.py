@@ -4,48 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TypeVar
+from functools import partial
+from time import monotonic
 
 from pydantic import ValidationError
-from sqlalchemy import bindparam, func, or_, update
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy import bindparam, func, update
 from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from events.claim import Work, claim, done_with, starts, to_route
+from events.claim import INSIDE, Claim, Work, claim, done_with, starts, to_route
 from events.enrol import enrol
+from events.failing import count, count_first
+from events.for_ever import complain, persist
+from events.lease import RENEWED_AFTER, is_ours, let_go, renew
 from events.merging import met_elsewhere
 from events.reach import arrival, hears, known_user, triggered_by
 from events.reconcile import put_right
 from events.temporal import Held, Told, is_final, start, tell, why
 from settings import Settings
 from store.many import among
-from store.session import Store, announce, database_clock, lock
-from store.tables import BACKLOG, LIVE, AcceptedEvent, Merge, Person, Run
+from store.outage import fault, is_outage
+from store.session import Store, announce, lock
+from store.tables import BACKLOG, LIVE, AcceptedEvent, Person, Run
 from workflows.definition import EVENTS
 from workflows.wire import Enrolment, Signal
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
-OURS = (DataError, IntegrityError, ProgrammingError)  # what a database says to a mistake; all else is its own state
-OUR_CODES = ("22", "23", "42")  # the same, as PostgreSQL's SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
-
 IDLE_SECONDS = 0.02
-TROUBLE_SECONDS = 1.0
 CLOSING_SECONDS = 1.0  # in which a run that is just closing has closed
-FIRST_RETRY = timedelta(seconds=0.2)  # after an error of ours; the next ones double it
 
 events = AcceptedEvent.__table__  # type: ignore[attr-defined]
-people = Person.__table__  # type: ignore[attr-defined]
 runs = Run.__table__  # type: ignore[attr-defined]
 
 no_longer_fits = update(events).where(events.c.id == bindparam("event")).values(status="invalid", error=bindparam("why"))
@@ -55,29 +48,11 @@ could_not_start = (
     .where(runs.c.id == bindparam("run"), runs.c.ended_at.is_(None))
     .values(status="failed", reason=bindparam("why"), ended_at=runs.c.started_at)
 )
-failed_once_more = (
-    update(events)
-    .where(events.c.id == bindparam("event"))
-    .values(attempts=bindparam("times"), error=bindparam("why"), status=bindparam("now"))
-)
-is_reconsidered_no_more = update(events).where(events.c.id == bindparam("event")).values(reconsider=None)
 newest = select(func.max(col(AcceptedEvent.id)))
-rest = (  # let go, and left alone for a while
-    update(people)
-    .where(people.c.id == bindparam("person"), people.c.claimed_by == bindparam("me"))
-    .values(claimed_by=None, claimed_until=bindparam("until"))
-)
-now = select(database_clock())
-whom_they_became = select(Merge.into_id).where(among(col(Merge.absorbed_id), "people"))
-let_go = (  # those too whom they were merged into meanwhile: the claim on them is ours
-    update(people)
-    .where(or_(among(people.c.id, "people"), people.c.id.in_(whom_they_became)), people.c.claimed_by == bindparam("me"))
-    .values(claimed_by=None, claimed_until=None)
-)
 
 
 class Gone(Exception):
-    """The person was merged into another, or erased, while their events were being routed."""
+    """The person was merged into another, or erased, while their events were being routed, or the claim on them ran out."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +64,10 @@ class Router:
     settings: Settings
     name: str
     held: set[int] = field(default_factory=set)  # people whose events wait for a run to close
+    turns: dict[int, int] = field(default_factory=dict)  # by lane, after whom the next round goes on
 
     async def run(self) -> None:
-        """Route for ever. With Temporal or the store away it tries again; nothing that was accepted is lost by that.
+        """Route for ever. After an outage or an error of ours it tries again; nothing that was accepted is lost by that.
 
         What happens now and what was imported are served side by side, so that neither waits for the other's round.
         """
@@ -102,28 +78,35 @@ class Router:
     async def _serve(self, lane: int) -> None:
         while True:
             written = self.store.written()
-            done = await _persist(lambda: self._round(lane))
+            done = await persist("routing", lambda: self._round(lane))
             if done is None:
                 await self.store.written_since(written, IDLE_SECONDS)
             elif done == 0:  # others are at work on them
                 await asyncio.sleep(IDLE_SECONDS)
 
     async def drain(self) -> None:
-        """Route all that is accepted by now, so that a worker that comes up late meets events before deadlines.
+        """Route what is live by now, so that a worker that comes up late meets events before deadlines.
 
-        What another router has claimed is waited for, be it dead; what waits for a run to close takes a worker, and is not.
+        What was imported has deadlines to meet where its person is in a journey, so that is routed too, and the rest of an
+        import, which may take hours, is not. What another router has claimed is waited for, be it dead; what waits for a run
+        to close takes a worker, and is not.
         """
-        newest = await _persist(self._newest)
-        while await _persist(lambda: self._is_left(newest)):
-            if not await _persist(self.round):
-                await asyncio.sleep(IDLE_SECONDS)
+        newest = await persist("routing", self._newest)
+        for lane in (LIVE, INSIDE):
+            while await persist("routing", partial(self._is_left, lane, newest)):
+                if not await persist("routing", partial(self._round, lane)):
+                    await asyncio.sleep(IDLE_SECONDS)
 
     async def _newest(self) -> int:
         async with self.store.read() as session:
             return (await session.exec(newest)).one() or 0
 
-    async def _is_left(self, newest: int) -> bool:
+    async def _is_left(self, lane: int, newest: int) -> bool:
         left = select(AcceptedEvent.id).where(to_route, col(AcceptedEvent.id) <= newest)
+        if lane == INSIDE:
+            left = left.join(Run, col(Run.person_id) == AcceptedEvent.person_id).where(col(Run.ended_at).is_(None))
+        else:
+            left = left.where(AcceptedEvent.lane == lane)
         async with self.store.read() as session:
             return (await session.exec(left.where(col(AcceptedEvent.person_id).not_in(self.held)).limit(1))).first() is not None
 
@@ -132,23 +115,59 @@ class Router:
         return await self._round(LIVE) or await self._round(BACKLOG) or 0
 
     async def _round(self, lane: int) -> int | None:
-        """Route what is pending of some people of that lane. Returns how many people, or None if nobody waits."""
-        claimed = await claim(self.store, self.name, lane)
-        if claimed is None:
-            return None
+        """Route what is pending of some people of that lane. Returns how many people, or None if nobody waits.
+
+        Who is cancelled meanwhile lets go of whom they have claimed, so that the next router goes on at once.
+        """
+        by = f"{self.name}/{os.urandom(4).hex()}"  # no two rounds are one claim's
+        claiming = asyncio.ensure_future(claim(self.store, by, lane, self.turns.get(lane, 0)))
+        try:
+            claimed = await asyncio.shield(claiming)
+            if claimed is None:
+                return None
+            self.turns[lane] = claimed.last
+            return await self._act(lane, claimed)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._leave(claiming))
+            raise
+
+    async def _act(self, lane: int, claimed: Claim) -> int:
+        if claimed.broken:
+            async with self.store.write(durable=False) as session:
+                for person, error in claimed.broken.items():
+                    await count_first(session, person, error, claimed.by, self.settings.routing_attempts)
         works = claimed.works
         if not works:
             return claimed.done
         results = await asyncio.gather(*(self._route(work) for work in works), return_exceptions=True)
-        await self._done(lane, works, [work for work, result in zip(works, results, strict=True) if result is None])
+        await self._done(lane, claimed, [work for work, result in zip(works, results, strict=True) if result is None])
         for result in results:
             if result is not None:
                 raise result
         return claimed.done + len(works)
 
+    async def _leave(self, claiming: asyncio.Future[Claim | None]) -> None:
+        """Let go of all that a round has claimed, or is just claiming."""
+        try:
+            claimed = await claiming
+            if claimed is not None and claimed.works:
+                async with self.store.write(durable=False) as session:
+                    await let_go(session, [work.person.id or 0 for work in claimed.works], claimed.by)
+        except Exception as error:  # then the lease runs out
+            complain("letting go", error)
+
+    async def _keep(self, work: Work) -> None:
+        """Have the claim on a person last as long as the work. Raises Gone if it is ours no more."""
+        if monotonic() - work.claimed_at < RENEWED_AFTER.total_seconds():
+            return
+        if not await renew(self.store, work.person.id or 0, work.by):
+            raise Gone
+        work.claimed_at = monotonic()
+
     async def _route(self, work: Work) -> None:
         for place, event in enumerate(work.events):
             try:
+                await self._keep(work)
                 await self._event(work, event)
             except ValidationError as error:
                 log.error("event %s (%s) no longer fits its class and acts on nothing: %s", event.id, event.name, why(error))
@@ -162,9 +181,9 @@ class Router:
             except Exception as error:
                 if is_outage(error):
                     raise
-                fault = where(error)
-                log.error("event %s (%s) cannot be routed, attempt %s: %s", event.id, event.name, event.attempts + 1, fault)
-                work.events, work.broken = work.events[:place], (event, fault)
+                wrong = fault(error)
+                log.error("event %s (%s) cannot be routed, attempt %s: %s", event.id, event.name, event.attempts + 1, wrong)
+                work.events, work.broken = work.events[:place], (event, wrong)
                 return
 
     async def _event(self, work: Work, event: AcceptedEvent) -> None:
@@ -182,7 +201,7 @@ class Router:
             await self._end_merged(work.person, event)
         if event.kind == "merge":
             for run in work.open:
-                await self._bring(work.person, run)
+                await self._bring(work, run)
         if starts(event):
             await self._start(work, event, await self._enrol(work, event))
 
@@ -193,12 +212,11 @@ class Router:
         if run is not None and run.status == "merged":
             await self._tell(person, run, event)
 
-    async def _bring(self, person: Person, run: Run) -> None:
+    async def _bring(self, work: Work, run: Run) -> None:
         """Tell a run what its person did while they were thought to be two: it takes what it has had already once."""
-        assert person.id is not None
-        for event in await self._routed_since(person, run.trigger_id or 0):
-            if met_elsewhere(run.met_as, event.met_as, person.id) and hears(run, event):
-                await self._tell(person, run, event)
+        person = work.person.id or 0
+        routed = await self._routed_since(work.person, run.trigger_id or 0)
+        await self._retell(work, run, [event for event in routed if met_elsewhere(run.met_as, event.met_as, person)])
 
     async def _enrol(self, work: Work, event: AcceptedEvent) -> list[Run]:
         """Add the rows of the runs that this event starts, and return those to start; some may be from before a router died."""
@@ -220,7 +238,7 @@ class Router:
     async def _start(self, work: Work, event: AcceptedEvent, runs: Iterable[Run]) -> None:
         for run in runs:
             try:
-                await self._begin(work.person, run, event)
+                await self._begin(work, run, event)
             except (ValidationError, RPCError) as error:
                 if is_final(error):
                     work.failed[run.id] = f"cannot start: {why(error)}"
@@ -231,10 +249,12 @@ class Router:
             else:
                 work.started.append(run)
 
-    async def _begin(self, person: Person, run: Run, event: AcceptedEvent) -> None:
+    async def _begin(self, work: Work, run: Run, event: AcceptedEvent) -> None:
         """Start the run's workflow. Raises Held if the one before it stays open; one that is just closing is waited for."""
-        enrolment = self._enrolment(person, run, event)
+        enrolment = self._enrolment(work.person, run, event)
         for _ in range(int(CLOSING_SECONDS / IDLE_SECONDS)):
+            if not await is_ours(self.store, work.person.id or 0, work.by):  # for an erased person must not enter a history
+                raise Gone
             if await start(self.client, run, enrolment, self.settings.task_queue) or not await self._is_starting(run):
                 break
             await asyncio.sleep(IDLE_SECONDS)
@@ -242,14 +262,24 @@ class Router:
             log.warning("run %s waits for the run before it under %s, which Temporal has open, to close", run.id, run.workflow_id)
             raise Held
         if event.reconsider is not None:
-            await self._catch_up(person, run, event)
+            await self._catch_up(work, run, event)
 
-    async def _catch_up(self, person: Person, run: Run, trigger: AcceptedEvent) -> None:
+    async def _catch_up(self, work: Work, run: Run, trigger: AcceptedEvent) -> None:
         """Tell a run that starts on an event of some time ago what has acted since: the run before it had that in its place."""
         assert trigger.id is not None
-        for event in await self._routed_since(person, trigger.id):
-            if hears(run, event):
-                await self._tell(person, run, event)
+        await self._retell(work, run, await self._routed_since(work.person, trigger.id))
+
+    async def _retell(self, work: Work, run: Run, past: Iterable[AcceptedEvent]) -> None:
+        """Tell a run of events that have acted already. What does not fit its class any more, or is told no more, is left out."""
+        for event in past:
+            await self._keep(work)
+            try:
+                if hears(run, event):
+                    await self._tell(work.person, run, event)
+            except ValidationError as error:
+                log.error(
+                    "event %s (%s) is not brought to run %s, for it no longer fits: %s", event.id, event.name, run.id, why(error)
+                )
 
     async def _routed_since(self, person: Person, event_id: int) -> Sequence[AcceptedEvent]:
         mine = select(AcceptedEvent).where(AcceptedEvent.person_id == person.id, AcceptedEvent.status == "routed")
@@ -281,7 +311,7 @@ class Router:
             continue_after=self.settings.continue_after,
         )
 
-    async def _done(self, lane: int, works: Sequence[Work], done: Sequence[Work]) -> None:
+    async def _done(self, lane: int, claimed: Claim, done: Sequence[Work]) -> None:
         """Record which events have acted and which runs have started, and let go of the people.
 
         Lost with a power failure, it is done again: whatever came of it later is durable only together with it.
@@ -299,49 +329,13 @@ class Router:
                 await session.exec(are_running, params={"started": started})
             for work in done:
                 if work.broken is not None:
-                    await self._count(session, *work.broken)
-            finished = [work.person.id for work in works if work.person.id not in held | resting]  # the held's lease runs out
-            await session.exec(let_go, params={"people": finished, "me": self.name})
+                    stopped_at, error = work.broken
+                    await count(session, stopped_at.id or 0, error, claimed.by, self.settings.routing_attempts)
+            theirs = {work.person.id or 0 for work in claimed.works}
+            await let_go(session, list(theirs - held - resting), claimed.by)  # the held's lease runs out
             if lane == BACKLOG:
                 await announce(
                     await session.connection()
                 )  # what has come of these people meanwhile was passed over while they were claimed
-        self.held.difference_update(work.person.id or 0 for work in works)
+        self.held.difference_update(theirs)
         self.held.update(held)
-
-    async def _count(self, session: AsyncSession, event: AcceptedEvent, error: str) -> None:
-        """Have an event that an error of ours stopped tried again in a moment; after the last attempt it is dead."""
-        times = event.attempts + 1
-        dead = times >= self.settings.routing_attempts
-        status = "dead" if dead else event.status
-        await session.exec(failed_once_more, params={"event": event.id, "times": times, "why": error, "now": status})
-        if dead:
-            log.error("event %s (%s) is dead after %s attempts: %s", event.id, event.name, times, error)
-            await session.exec(is_reconsidered_no_more, params={"event": event.id})
-        pause = timedelta() if dead else FIRST_RETRY * 2**event.attempts
-        until = (await session.exec(now)).one() + pause
-        await session.exec(rest, params={"person": event.person_id, "me": self.name, "until": until})
-
-
-def is_outage(error: Exception) -> bool:
-    """Say whether Temporal or the store was away, so that the same may succeed later: anything else is an error of ours."""
-    if isinstance(error, DBAPIError):
-        code = str(getattr(error.orig, "sqlstate", None) or "")
-        return not isinstance(error, OURS) and not code.startswith(OUR_CODES)
-    return isinstance(error, (RPCError, OSError, PoolTimeout))
-
-
-def where(error: Exception) -> str:
-    """Say what went wrong and where, without the values, which may be private."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} in {last.name}, {last.filename}:{last.lineno}"
-
-
-async def _persist(act: Callable[[], Awaitable[T]]) -> T:
-    """Do it, again and again while Temporal or the store does not answer."""
-    while True:
-        try:
-            return await act()
-        except (RPCError, OSError, SQLAlchemyError) as error:
-            log.warning("routing waits, for Temporal or the store does not answer: %s", error)
-            await asyncio.sleep(TROUBLE_SECONDS)

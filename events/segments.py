@@ -3,128 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, literal_column
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from events.history import History, read
-from events.profiles import unless_there
+from events.calls import Clock
+from events.history import Change, History, traits_along
+from events.profiles import Profile, unless_there
 from events.reach import Glance
-from store.many import among
+from events.standing import ANEW, NOT_YET, Noted, Standing, judged, look
+from store.many import among, insert_rows
 from store.tables import LIVE, AcceptedEvent, Membership, Person
-from workflows.definition import Event
-from workflows.lifecycle import ACTIVE, NEW, RESURRECTED, in_force
-from workflows.segments import LIFECYCLE, SEGMENTS, activity, state_of, state_turns
-from workflows.transitions import becoming, crossing
-
-IN, OUT = "in", "out"
+from workflows.lifecycle import ACTIVE, NEW, RESURRECTED
+from workflows.segments import LIFECYCLE, SEGMENTS, activity, lifecycle_digest
 
 events = AcceptedEvent.__table__  # type: ignore[attr-defined]
+rows_of = Membership.__table__  # type: ignore[attr-defined]
 
 their_memberships = select(Membership).where(among(col(Membership.person_id), "people"))
-an_earlier_event = (
-    select(AcceptedEvent.id)
-    .where(col(AcceptedEvent.person_id) == bindparam("person"), col(AcceptedEvent.id) < bindparam("event"))
-    .where(col(AcceptedEvent.kind) == "track")
+how_they_were_met = (
+    select(AcceptedEvent.lane, AcceptedEvent.starts)
+    .where(col(AcceptedEvent.person_id) == bindparam("person"))
+    .order_by(col(AcceptedEvent.id))
     .limit(1)
 )
-
-
-@dataclass
-class Standing:
-    """One person's memberships in hand, under their lock, and what the changes to them are to be told as."""
-
-    session: AsyncSession
-    person: Person
-    rows: dict[str, Membership]
-    history: History
-    told: list[dict[str, Any]] = field(default_factory=list)
-
-    def due(self, before: datetime, up_to: int | None = None) -> datetime | None:
-        """Return the earliest moment before that one at which time alone may have changed something, as of that event."""
-        known = set(everything())
-        rows = (row for name, row in self.rows.items() if name in known and (up_to is None or row.up_to <= up_to))
-        return min((row.turns_at for row in rows if row.turns_at is not None and row.turns_at < before), default=None)
-
-    def pass_until(self, before: datetime, up_to: int | None, clock: Noted) -> None:
-        """Let every change that time alone brings before that moment come, in order."""
-        while (turn := self.due(before, up_to)) is not None:
-            names = [name for name, row in self.rows.items() if row.turns_at is not None and row.turns_at <= turn]
-            self.judge(names, turn, up_to, clock)
-
-    def not_yet_judged_by(self, event: AcceptedEvent, names: Collection[str]) -> Collection[str]:
-        """Leave out what has changed by this event already, or by what came after it."""
-        return [name for name in names if name not in self.rows or self.rows[name].up_to < (event.id or 0)]
-
-    def judge(self, names: Collection[str], at: datetime, up_to: int | None, clock: Noted, *, silent: bool = False) -> None:
-        """Judge these segments at a moment, as of an event; a change is told, unless it is to be silent."""
-        facts = self.history.facts(up_to)
-        for name in (each for each in everything() if each in names):
-            value, turns = _judged(name, facts, at)
-            if (row := self.rows.get(name)) is None:
-                row = self.rows[name] = self._row(name, at, clock)
-            self._record(row, value, at, up_to, clock, silent=silent)
-            _turn(row, turns, at)
-
-    def _row(self, name: str, at: datetime, clock: Noted) -> Membership:
-        assert self.person.id is not None
-        offset = clock.offset
-        row = Membership(person_id=self.person.id, segment=name, value="", since=at, digest=digest_of(name), clock_offset=offset)
-        self.session.add(row)
-        return row
-
-    def _record(self, row: Membership, value: str, at: datetime, up_to: int | None, clock: Noted, *, silent: bool) -> None:
-        if (row.clock_offset == 0) != (clock.offset == 0):
-            row.clock_offset = clock.offset
-        if row.digest != digest_of(row.segment):
-            row.digest = digest_of(row.segment)
-        if row.value == value:
-            return
-        previous, row.value, row.since, row.changes = row.value, value, at, row.changes + 1
-        row.up_to = max(row.up_to, self.latest if up_to is None else up_to)
-        if not silent:
-            self.told += [self._event(row, each, at, clock) for each in _transitions(row.segment, value, previous)]
-
-    @property
-    def latest(self) -> int:
-        """The number of the last event that is in hand."""
-        return max((seq for happened in self.history.events.values() for _, seq, _ in happened), default=0)
-
-    def _event(self, row: Membership, event: Event, at: datetime, clock: Noted) -> dict[str, Any]:
-        return {
-            "person_id": self.person.id,
-            "message_id": f"segment/{self.person.id}/{row.segment}/{row.changes}/{event.name}",
-            "kind": "track",
-            "name": event.name,
-            "data": event.model_dump(mode="json"),
-            "context": {},
-            "occurred_at": at,
-            "accepted_at": clock.at or at,
-            "clock_offset": clock.offset,
-            "changed": [],
-            "status": "pending",
-            "error": "",
-            "lane": clock.lane,
-            "starts": clock.starts,
-        }
-
-
-@dataclass(frozen=True)
-class Noted:
-    """When a change is taken note of: at `at`, or, without it, when it comes; and how far that clock is from the real one."""
-
-    at: datetime | None
-    offset: float
-    lane: int = LIVE  # and of which lane the events are that tell of it, and whether they may start journeys: as their cause
-    starts: bool = True
-
-    @classmethod
-    def by(cls, event: AcceptedEvent) -> Noted:
-        return cls(event.accepted_at, event.clock_offset, event.lane, event.starts)
+still_to_come = (
+    select(AcceptedEvent.kind, AcceptedEvent.changed)
+    .where(col(AcceptedEvent.person_id) == bindparam("person"), col(AcceptedEvent.id) > bindparam("after"))
+    .where(col(AcceptedEvent.status) == literal_column("'pending'"), ~col(AcceptedEvent.noted))
+    .order_by(col(AcceptedEvent.id))
+)
 
 
 def everything() -> list[str]:
@@ -132,9 +45,9 @@ def everything() -> list[str]:
     return [LIFECYCLE, *sorted(SEGMENTS)]
 
 
-def digest_of(name: str) -> str:
-    """Return a digest of what a segment, or the lifecycle, means."""
-    return repr(in_force()) if name == LIFECYCLE else SEGMENTS[name].digest
+def digests() -> dict[str, str]:
+    """Return digests of what the lifecycle and the segments mean, in the order in which people are judged by them."""
+    return {name: lifecycle_digest() if name == LIFECYCLE else SEGMENTS[name].digest for name in everything()}
 
 
 def touched(event: Glance) -> set[str]:
@@ -149,48 +62,69 @@ def touched(event: Glance) -> set[str]:
     return names
 
 
-async def take_note(session: AsyncSession, routed: Sequence[tuple[Person, Sequence[AcceptedEvent]]]) -> None:
-    """Judge these people by their pending events, each in its turn, and add the events that tell of what has changed.
+async def take_note(
+    session: AsyncSession, routed: Sequence[tuple[Person, Sequence[AcceptedEvent]]], *, whole: int
+) -> list[AcceptedEvent]:
+    """Judge these people by their fresh events, each in its turn, and add the events that tell of what has changed.
 
-    The caller holds the people's locks, and does it in the transaction in which it takes the events in hand: done twice, it
-    changes nothing the second time.
+    Fresh is what is pending and not `noted`. Returns what they have been judged by: the caller, who holds the people's locks,
+    marks it as noted or routed in the same transaction, so that it is judged once. Of whom there are `whole` events in hand,
+    there may be more to come.
     """
-    rows = await memberships(session, [person for person, _ in routed])
-    told: list[dict[str, Any]] = []
+    rows, meanings = await memberships(session, [person for person, _ in routed]), digests()
+    told, judged = list[dict[str, Any]](), list[AcceptedEvent]()
     with session.no_autoflush:
         for person, pending in routed:
-            fresh = [event for event in pending if event.status == "pending"]
-            if fresh and person.erased_at is None:
-                told += await _by_events(session, person, rows.get(person.id or 0, {}), fresh)
+            fresh = [event for event in pending if event.status == "pending" and not event.noted]
+            if fresh:
+                standing = Standing(session, person, rows.get(person.id or 0, {}), meanings)
+                if await _by_events(standing, fresh, more=len(pending) >= whole):
+                    told, judged = told + standing.told, judged + fresh
     await tell_of(session, told)
+    return judged
 
 
-async def _by_events(
-    session: AsyncSession, person: Person, rows: dict[str, Membership], pending: Sequence[AcceptedEvent]
-) -> list[dict[str, Any]]:
-    first, last = pending[0], pending[-1]
-    wrong = {name for name in everything() if name not in rows or rows[name].digest != digest_of(name)}
-    standing = Standing(session, person, rows, History(person.created_at, person.traits))
-    due = standing.due(last.accepted_at)
-    touching = [touched(event) for event in pending]
-    if due is None and not wrong and all(_goes_on_as_before(rows[LIFECYCLE], event) for event in pending):
-        touching = [names - _by_state_alone(event) for names, event in zip(touching, pending, strict=True)]
-    if not wrong and due is None and not any(touching):
-        return []
-    new = not rows and not await _has_earlier(session, person, first)
-    if not new:
-        names = wrong.union(*touching, _turning(rows, last.accepted_at))
-        await look(standing, names, min(due or first.accepted_at, first.accepted_at), before=first.id)
-    standing.history.take(pending)
-    if not new and wrong:
-        clock = Noted.by(first)
-        standing.judge(wrong, first.accepted_at, (first.id or 1) - 1, clock, silent=True)
-    for event, names in zip(pending, touching, strict=True):
-        clock = Noted.by(event)
-        standing.pass_until(event.accepted_at, (event.id or 1) - 1, clock)
-        names = wrong if new and event is first else names
-        standing.judge(standing.not_yet_judged_by(event, names), event.accepted_at, event.id, clock)
-    return standing.told
+async def _by_events(standing: Standing, fresh: Sequence[AcceptedEvent], *, more: bool) -> bool:
+    """Let each of these events act on the memberships in its turn, and time in between. False if none can change any."""
+    first, last = fresh[0], fresh[-1]
+    outdated, touching = standing.outdated(), [touched(event) for event in fresh]
+    if not outdated and standing.due(last.accepted_at) is None:
+        touching = _but_for_what_goes_on(standing, fresh, touching)
+        if not any(touching):
+            return False
+    begins = first.accepted_at
+    if standing.is_new:
+        begins = min(begins, standing.met or begins)
+        touching[0] |= outdated
+    elif (due := standing.due(begins)) is not None:
+        begins = due - datetime.resolution  # up to then time has passed for them
+    turning = {row.segment for row in standing.turning(last.accepted_at)}
+    await standing.read(outdated.union(turning, *touching), begins)
+    later = await _still_to_come(standing, last) if more else []
+    before, *along = traits_along(standing.person.traits, [*fresh, *later])
+    standing.history.traits = before
+    if not standing.is_new:
+        standing.judge_anew(outdated, begins, Noted.by_time(first))
+    elif begins < first.accepted_at:
+        standing.judge(outdated, begins, Noted.by(first))
+    for event, names, traits in zip(fresh, touching, along, strict=False):
+        if not standing.is_new:
+            standing.pass_until(event.accepted_at, Noted.by_time(event))
+        standing.history.take(event, traits)
+        standing.judge_by(names, event)
+    return True
+
+
+def _but_for_what_goes_on(standing: Standing, fresh: Sequence[AcceptedEvent], touching: list[set[str]]) -> list[set[str]]:
+    """Leave out what these events touch only because they count for the state, if none of them can change that."""
+    if not all(_goes_on_as_before(standing.rows[LIFECYCLE], event) for event in fresh):
+        return touching
+    return [names - _by_state_alone(event) for names, event in zip(touching, fresh, strict=True)]
+
+
+async def _still_to_come(standing: Standing, last: AcceptedEvent) -> Sequence[Change]:
+    connection = await standing.session.connection()
+    return list(await connection.execute(still_to_come, {"person": standing.person.id, "after": last.id}))
 
 
 def _goes_on_as_before(row: Membership, event: AcceptedEvent) -> bool:
@@ -208,40 +142,52 @@ def _by_state_alone(event: AcceptedEvent) -> set[str]:
     return {LIFECYCLE, *alone}
 
 
-async def look(standing: Standing, names: Collection[str], since: datetime, *, before: int | None = None) -> None:
-    """Read what is needed to judge these segments from `since` on."""
-    segments = [SEGMENTS[name] for name in sorted(names) if name in SEGMENTS]
-    by_state = LIFECYCLE in names or any(segment.by_state for segment in segments)
-    assert standing.person.id is not None
-    person_id = standing.person.id
-    await read(standing.session, standing.history, person_id, segments, by_state=by_state, since=since, before=before)
+async def up_to_now(standing: Standing, now: datetime, offset: float = 0.0) -> None:
+    """Let time pass for a person up to `now`, that moment included. They have no fresh events: those would come first.
 
-
-async def up_to_now(
-    session: AsyncSession, person: Person, rows: dict[str, Membership], now: datetime, offset: float = 0.0
-) -> list[dict[str, Any]]:
-    """Let time pass for a person up to `now`, that moment included, and return the events that tell of what has changed.
-
-    In a played stream each is noted when it comes; in real time, now.
+    In a played stream each change is noted when it comes; in real time, now.
     """
-    for name in rows.keys() - set(everything()):
-        rows[name].turns_at = None  # of a segment that is no longer in the code
-    standing = Standing(session, person, rows, History(person.created_at, person.traits))
+    for name in standing.rows.keys() - standing.digests.keys():  # a segment that is not in the code is not kept
+        standing.rows[name].turns_at, standing.rows[name].digest = None, ANEW
     beyond = now + datetime.resolution
     if (due := standing.due(beyond)) is None:
-        return []
-    await look(standing, _turning(rows, beyond), due)
-    standing.pass_until(beyond, None, Noted(None if offset else now, offset))
-    return standing.told
+        return
+    clock, outdated = Noted(None if offset else now, offset), standing.outdated()
+    begins = due if standing.is_new else due - datetime.resolution
+    await standing.read(outdated.union(row.segment for row in standing.turning(beyond)), begins)
+    if standing.is_new:
+        standing.judge(outdated, standing._not_before(outdated, begins), await _as_they_were_met(standing, clock))
+    else:
+        standing.judge_anew(outdated, begins, clock)
+    standing.pass_until(beyond, clock)
 
 
-async def fill(session: AsyncSession, person: Person, rows: dict[str, Membership], now: datetime) -> None:
-    """Judge a person by the definitions that are new or changed since they were last judged, and tell nobody."""
-    wrong = {name for name in everything() if name not in rows or rows[name].digest != digest_of(name)}
-    offset = next((row.clock_offset for row in rows.values()), 0.0)
-    standing = Standing(session, person, rows, History(person.created_at, person.traits))
-    await look(standing, wrong, now)
-    standing.judge(wrong, now, None, Noted(now, offset), silent=True)
+async def _as_they_were_met(standing: Standing, clock: Noted) -> Noted:
+    """Who was met by an import, by something that acts on nothing, starts no journey by being met."""
+    first = (await standing.session.exec(how_they_were_met, params={"person": standing.person.id})).first()
+    return clock if first is None else replace(clock, lane=first[0], starts=first[1] and first[0] == LIVE)
+
+
+async def fill(standing: Standing, names: Collection[str], now: datetime) -> None:
+    """Judge a person by these definitions, and all that are new or changed since they were last judged, and tell nobody."""
+    for gone in standing.rows.keys() - standing.digests.keys():
+        standing.rows[gone].turns_at, standing.rows[gone].digest = None, ANEW
+    if standing.met is not None:  # whoever looks at them first tells of it
+        return
+    names = standing.outdated().union(names)
+    due = standing.due(now)
+    begins = now if due is None else due - datetime.resolution
+    await standing.read(names, begins)
+    offset = next((row.clock_offset for row in standing.rows.values()), 0.0)
+    standing.judge_anew(names, begins, Noted(now, offset))
+
+
+async def expect(connection: AsyncConnection, people: Sequence[Profile], clock: Clock) -> None:
+    """Have people who were just met looked at, though nothing that the router routes has come of them."""
+    if people:
+        row = {"segment": LIFECYCLE, "value": NOT_YET, "since": clock.at, "turns_at": clock.at, "digest": ANEW}
+        more = {"changes": 0, "clock_offset": clock.offset}
+        await insert_rows(connection, rows_of, [{"person_id": each.id, **row, **more} for each in people])
 
 
 async def memberships(session: AsyncSession, people: Iterable[Person]) -> dict[int, dict[str, Membership]]:
@@ -264,42 +210,18 @@ async def judge_now(session: AsyncSession, person: Person, names: Collection[str
 
     What has been accepted has happened, should its clock be a little ahead of that one.
     """
-    standing = Standing(session, person, {}, History(person.created_at, person.traits))
-    await look(standing, names, now)
-    facts = standing.history.facts()
-    latest = max([now, *(happened[-1][0] for happened in standing.history.events.values())])
-    return {name: _judged(name, facts, latest)[0] for name in names}
+    history = History(person.created_at, person.traits)
+    await look(session, history, person, names, now, fresh=True)
+    facts, latest = history.facts(), max(now, history.latest)
+    return {name: judged(name, facts, latest)[0] for name in names}
 
 
-async def _has_earlier(session: AsyncSession, person: Person, first: AcceptedEvent) -> bool:
-    if person.created_at == first.accepted_at:  # it is what we met them by
-        return False
-    return (await session.exec(an_earlier_event, params={"person": person.id, "event": first.id})).first() is not None
-
-
-def _turning(rows: dict[str, Membership], before: datetime) -> set[str]:
-    return {name for name, row in rows.items() if row.turns_at is not None and row.turns_at < before}
-
-
-def _judged(name: str, facts: Any, at: datetime) -> tuple[str, datetime | None]:
-    if name == LIFECYCLE:
-        return state_of(facts, at), state_turns(facts, at)
-    segment = SEGMENTS[name]
-    return IN if segment.holds(facts, at) else OUT, segment.turns(facts, at)
-
-
-def _turn(row: Membership, turns: datetime | None, at: datetime) -> None:
-    """Keep when to look again. One that is there already and comes too early does no harm, and saves writing it anew."""
-    known = row.turns_at
-    if turns != known and (known is None or known <= at or (turns is not None and turns < known)):
-        row.turns_at = turns
-
-
-def _transitions(name: str, value: str, previous: str) -> list[Event]:
-    """Return the declared events that say so. Somebody new has been in no state and no segment."""
-    if name == LIFECYCLE:
-        return becoming(value, previous)
-    return crossing(name, entered=value == IN) if value == IN or previous == IN else []
+async def judge_then(session: AsyncSession, person: Person, names: Collection[str], then: datetime) -> dict[str, str] | None:
+    """Return the same at a moment that may be past, by the traits of now; None if nobody knew of the person then."""
+    history = History(person.created_at, person.traits)
+    await look(session, history, person, names, then, fresh=True)
+    facts = history.facts()
+    return {name: judged(name, facts, then)[0] for name in names} if facts.since <= then else None
 
 
 def offset_of(now: datetime) -> float:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 from pydantic import ValidationError
@@ -12,19 +13,21 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from store.tables import Run
-from workflows.wire import Enrolment, Signal
+from workflows.wire import Enrolment, Signal, Standing
 
 USER = SearchAttributeKey.for_keyword("JourneyUser")
 VERSION = SearchAttributeKey.for_int("JourneyVersion")
 TRIGGER = SearchAttributeKey.for_keyword("JourneyTrigger")
 MEMO = "run_id"
+ANSWERS_WITHIN = timedelta(seconds=10)  # or is asked again: less than a claim lasts, so that no call of an old one comes late
 OPEN = ("RUNNING", "PAUSED")
+QUERY_SECONDS = 2
 
 
 class Told(Enum):
@@ -56,6 +59,7 @@ async def start(client: Client, run: Run, enrolment: Enrolment, task_queue: str)
                 ]
             ),
             static_summary=f"{enrolment.user.id}: {run.journey} since {run.trigger}, {_minute(run.started_at)}",
+            rpc_timeout=ANSWERS_WITHIN,
         )
     except WorkflowAlreadyStartedError:
         other = await look(client, run.workflow_id)
@@ -66,7 +70,7 @@ async def start(client: Client, run: Run, enrolment: Enrolment, task_queue: str)
 async def tell(client: Client, run: Run, event: str, signal: Signal) -> Told:
     """Signal an event to a run, by the event's own name. A run that has it already takes no notice."""
     try:
-        await client.get_workflow_handle(run.workflow_id).signal(event, signal)
+        await client.get_workflow_handle(run.workflow_id).signal(event, signal, rpc_timeout=ANSWERS_WITHIN)
     except RPCError as error:
         if error.status == RPCStatusCode.NOT_FOUND:
             return Told.CLOSED
@@ -76,10 +80,16 @@ async def tell(client: Client, run: Run, event: str, signal: Signal) -> Told:
 
 @dataclass(frozen=True)
 class Seen:
-    """A workflow as Temporal knows it: our run's id, and its status by Temporal's name (RUNNING, TERMINATED, …)."""
+    """A workflow as Temporal knows it: our run's id, and its status by Temporal's name (RUNNING, TERMINATED, …).
+
+    `execution` is Temporal's own id of it, under the workflow's.
+    """
 
     run_id: str
     status: str
+    workflow_id: str
+    execution: str
+    started_at: datetime
 
     @property
     def is_open(self) -> bool:
@@ -93,7 +103,7 @@ async def describe(client: Client, workflow_id: str) -> DescribeWorkflowExecutio
     """
     request = DescribeWorkflowExecutionRequest(namespace=client.namespace, execution=WorkflowExecution(workflow_id=workflow_id))
     try:
-        return await client.workflow_service.describe_workflow_execution(request)
+        return await client.workflow_service.describe_workflow_execution(request, retry=True)
     except RPCError as error:
         if error.status == RPCStatusCode.NOT_FOUND:
             return None
@@ -106,11 +116,26 @@ async def look(client: Client, workflow_id: str) -> Seen | None:
     return None if answer is None else seen(answer.workflow_execution_info)
 
 
+async def standing(client: Client | None, run: Run) -> Standing | None:
+    """Ask a run where it stands. None if it is between two steps, or does not say within two seconds."""
+    if client is None or run.ended_at is not None:
+        return None
+    handle: WorkflowHandle[object, object] = client.get_workflow_handle(run.workflow_id)
+    limit = timedelta(seconds=QUERY_SECONDS)
+    try:
+        async with asyncio.timeout(QUERY_SECONDS):
+            said: Standing | None = await handle.query("standing", result_type=Standing, rpc_timeout=limit)
+    except (RPCError, RuntimeError, OSError, TimeoutError, WorkflowQueryFailedError):
+        return None
+    return said
+
+
 def seen(info: WorkflowExecutionInfo) -> Seen:
     """Read what Temporal says of a workflow."""
     memo = info.memo.fields.get(MEMO)
     status = WorkflowExecutionStatus.Name(info.status).removeprefix("WORKFLOW_EXECUTION_STATUS_")
-    return Seen(json.loads(memo.data) if memo else "", status)
+    began = info.start_time.ToDatetime(UTC)
+    return Seen(json.loads(memo.data) if memo else "", status, info.execution.workflow_id, info.execution.run_id, began)
 
 
 def _minute(moment: datetime) -> str:

@@ -17,18 +17,27 @@ ABOUT_NOBODY = frozenset({"keys", "erased", "erasures", "imports", "segment_fill
 
 
 def belongings(person_id: int) -> Iterator[tuple[Table, ColumnElement[bool]]]:
-    """Yield each table that holds something of a person, and which of its rows: those that refer to others first."""
+    """Yield each table that holds something of a person, and which of its rows: those that refer to others first.
+
+    What has always an owner is theirs by that alone: the run of such a row is its owner's too, and no index need know of it.
+    """
     theirs = select(runs.c.id).where(runs.c.person_id == person_id)
     for table in reversed(SQLModel.metadata.sorted_tables):
         mine = [people.c.id == person_id] if table is people else []
+        owned_always = any(_owner(column) is people and not column.nullable for column in table.columns)
         for column in table.columns:
-            owner = next((key.column.table for key in column.foreign_keys), OWNERS.get(column.name))
+            owner = _owner(column)
             if owner is people:
                 mine.append(column == person_id)
-            elif owner is runs and table is not runs:
+            elif owner is runs and table is not runs and not owned_always:
                 mine.append(column.in_(theirs))
         if mine:
             yield table, or_(*mine)
+
+
+def _owner(column: Column[Any]) -> Table | None:
+    owner: Table | None = next((key.column.table for key in column.foreign_keys), OWNERS.get(column.name))
+    return owner
 
 
 def owned() -> list[Column[Any]]:

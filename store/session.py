@@ -69,7 +69,7 @@ class Store:
             yield session
 
     async def compact(self) -> None:
-        """Leave nothing of what was deleted in an SQLite file or its log. Raises OperationalError while others use the file.
+        """Leave nothing of what was deleted in an SQLite file or its log. Raises NotCompacted while others use the file.
 
         On PostgreSQL that is autovacuum's work, and the archive's retention.
         """

@@ -16,7 +16,10 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.pool import AsyncAdaptedQueuePool, Pool
 from sqlalchemy.util import await_only
 
+from store.outage import NotCompacted
+
 BUSY_MILLISECONDS = 30_000
+COMPACTING_MILLISECONDS = 1_000  # nobody writes meanwhile
 THREADS = ThreadPoolExecutor(32, "sqlite")  # of their own: who waits here for a lock may be waiting for what others do in theirs
 DRIVER = "sqlite+sojourn"
 
@@ -113,16 +116,24 @@ def _open(file: str) -> Connection:
 
 
 async def compact(file: str) -> None:
-    """Write the file anew without what was deleted, and empty its log. Raises OperationalError while others use it."""
+    """Write the file anew without what was deleted, and empty its log. Raises NotCompacted, soon, while others use it."""
     await _apart(lambda: _compact(file))
 
 
 def _compact(file: str) -> None:
-    with closing(sqlite3.connect(file, BUSY_MILLISECONDS / 1000, isolation_level=None)) as connection:
-        connection.execute("VACUUM")
-        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    try:
+        with closing(sqlite3.connect(file, COMPACTING_MILLISECONDS / 1000, isolation_level=None)) as connection:
+            _empty_log(connection)  # before the file is written, and not in vain
+            connection.execute("VACUUM")
+            _empty_log(connection)
+    except sqlite3.OperationalError as error:
+        raise NotCompacted(str(error)) from error
+
+
+def _empty_log(connection: sqlite3.Connection) -> None:
+    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if busy:
-        raise sqlite3.OperationalError("the write-ahead log is in use")
+        raise NotCompacted("somebody reads the write-ahead log")
 
 
 async def _at_once() -> None:

@@ -72,7 +72,6 @@ class Person(SQLModel, table=True):
     traits: dict[str, Any] = Field(default_factory=dict, sa_type=Document)
     trait_times: dict[str, str] = Field(default_factory=dict, sa_type=Document)  # when each trait was set, ISO 8601
     created_at: datetime = moment()
-    erased_at: datetime | None = moment(default=None)
     claimed_by: str | None = None  # the router that works on this person's events, up to `claimed_until` by the database's clock
     claimed_until: datetime | None = moment(default=None)
 
@@ -131,10 +130,12 @@ class AcceptedEvent(SQLModel, table=True):
     `status`: `pending` until the router has acted on it, then `routed`; `unknown` and `invalid` events are kept, with
     `error`, and never reach a run; `dead` ones could not be routed, in `attempts` attempts. `clock_offset` is what the run's
     clock is ahead of the real one, in seconds: 0 but for a played stream. `run_id` is set on what concerns one run only.
-    `changed` names what the call changed about the person (`zone`, `locale`, traits), which open runs may have to know.
+    `changed` names what the call changed about the person (`zone`, `locale`, traits), which open runs may have to know, with
+    what it was before, or null where that was nothing or is private. `noted`: the person's memberships have been judged by it
+    before it was `routed`.
     `reconsider` names the journeys that this event is to be considered for again, as a trigger. People with events of `lane`
     LIVE are served before those with a BACKLOG only. What does not `starts` may reach runs, and begins none. `met_as` is the
-    row of `people` it was accepted for, if that was merged since.
+    row of `people` it was accepted for, if that was merged since. `emptied` ones had data, which was too old to be kept.
     """
 
     __tablename__ = "events"
@@ -143,7 +144,7 @@ class AcceptedEvent(SQLModel, table=True):
         Index("events_by_person", "person_id", "id"),
         Index("events_by_moment", "person_id", "name", text(f"({HAPPENED})")),
         Index("events_to_route", "person_id", "id", sqlite_where=text(TO_ROUTE), postgresql_where=text(TO_ROUTE)),
-        Index("events_to_route_first", "lane", "id", sqlite_where=text(TO_ROUTE), postgresql_where=text(TO_ROUTE)),
+        Index("events_by_turn", "lane", "person_id", "id", sqlite_where=text(TO_ROUTE), postgresql_where=text(TO_ROUTE)),
         NEVER_AGAIN,
     )
 
@@ -157,7 +158,7 @@ class AcceptedEvent(SQLModel, table=True):
     occurred_at: datetime = moment()  # by the client's clock
     accepted_at: datetime = moment()  # by the person's clock: ours, but for a played stream
     clock_offset: float = 0.0
-    changed: list[str] = Field(default_factory=list, sa_type=Document)
+    changed: dict[str, Any] = Field(default_factory=dict, sa_type=Document)
     run_id: str | None = None
     status: str = "pending"
     error: str = Field(default="", sa_type=Text)
@@ -166,6 +167,8 @@ class AcceptedEvent(SQLModel, table=True):
     lane: int = LIVE
     starts: bool = True
     attempts: int = 0
+    emptied: bool = False
+    noted: bool = False
 
 
 class Import(SQLModel, table=True):
@@ -185,9 +188,9 @@ class Import(SQLModel, table=True):
 class Membership(SQLModel, table=True):
     """Whether a person belongs to a segment, `value` `in` or `out`; under `lifecycle`, which state they are in.
 
-    `turns_at` is when time alone may change it: never later than it does, sometimes earlier. `digest` is that of the
-    definition it was judged by, `up_to` the last event that was taken into account when it last changed, `changes` how often
-    it has.
+    `value` is empty for somebody who was met and has not been looked at yet. `turns_at` is when time alone may change it:
+    never later than it does, sometimes earlier. `digest` is that of the definition it was judged by, and empty if it is to be
+    judged anew. `changes` is how often it has changed.
     """
 
     __tablename__ = "memberships"
@@ -202,7 +205,6 @@ class Membership(SQLModel, table=True):
     since: datetime = moment()  # by the person's clock
     turns_at: datetime | None = moment(default=None)
     digest: str
-    up_to: int = Field(default=0, sa_type=Id)
     changes: int = 0
     clock_offset: float = 0.0  # of what it was last judged at: a played person's clock is not the real one
 

@@ -15,6 +15,7 @@ ACTIVE = "active"
 AT_RISK = "at_risk"
 DORMANT = "dormant"
 RESURRECTED = "resurrected"
+LONGEST = timedelta(days=36_525)  # a century: beyond, there are no dates to reckon with
 STATES = (NEW, ACTIVE, AT_RISK, DORMANT, RESURRECTED)
 
 
@@ -90,6 +91,8 @@ def lifecycle(
         raise TypeError(f"{place}: the lifecycle is declared already, at {DECLARED[0][1]}; declare it once")
     if not timedelta(0) <= new_for <= at_risk_after < dormant_after or not timedelta(0) <= resurrected_for:
         raise TypeError(f"{place}: new_for, at_risk_after and dormant_after must grow in that order, and none be negative")
+    if max(dormant_after, resurrected_for) > LONGEST:
+        raise TypeError(f"{place}: dormant_after and resurrected_for are at most 100 years")
     made = Lifecycle(new_for, at_risk_after, dormant_after, resurrected_for, tuple(sorted(event.name for event in counts)))
     DECLARED.append((made, place))
     return made

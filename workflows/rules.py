@@ -43,7 +43,6 @@ class Facts:
     channel: str
     topic: str
     exited: str = ""
-    erased: bool = False
     reachable: bool = True
     opted_out: bool = False
     policy: Policy = field(default_factory=Policy)
@@ -64,11 +63,6 @@ SEND = Verdict("send")
 def run_exited(facts: Facts) -> Verdict | None:
     """The run is over: its exit event has been accepted, or an operator ended it."""
     return Verdict("exited", facts.exited) if facts.exited else None
-
-
-def person_erased(facts: Facts) -> Verdict | None:
-    """The person asked to be forgotten."""
-    return Verdict("suppressed", "erased") if facts.erased else None
 
 
 def no_address(facts: Facts) -> Verdict | None:
@@ -97,7 +91,6 @@ def quiet_hours(facts: Facts) -> Verdict | None:
 
 RULES: tuple[Callable[[Facts], Verdict | None], ...] = (
     run_exited,
-    person_erased,
     no_address,
     no_consent,
     expired,

@@ -7,15 +7,14 @@ import operator
 import re
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, NoReturn
 
-from pydantic import ValidationError
-
 from workflows.definition import EVENTS, Event
-from workflows.lifecycle import STATES, in_force
+from workflows.lifecycle import LONGEST, STATES, in_force
+from workflows.traits import ADDRESSES, comparable, is_private, typed
 from workflows.transitions import is_transition
 
 SEGMENTS: dict[str, Segment] = {}
@@ -94,7 +93,7 @@ class Performed(Expression):
         """Compare the typed fields, so that a value reads the same however it was spelled on the wire."""
         try:
             typed = EVENTS[self.event].model_validate(data)
-        except (KeyError, ValidationError):
+        except Exception:  # a validator of the team's own may raise anything: what cannot be read has no such fields
             return False
         return all(_same(getattr(typed, name), value) for name, value in self.where)
 
@@ -108,7 +107,7 @@ class Compared(Expression):
     value: Any = None
 
     def holds(self, facts: Facts, now: datetime) -> bool:
-        has = facts.traits.get(self.trait)
+        has = typed(self.trait, facts.traits.get(self.trait))
         match self.by:
             case "==":
                 return _same(has, self.value)
@@ -122,6 +121,16 @@ class Compared(Expression):
             return has is not None and bool(ORDERS[self.by](has, self.value))
         except TypeError:
             return False
+
+    def unfit(self) -> str:
+        """Say why no trait is to be asked so, or ''."""
+        if is_private(self.trait):
+            return f"asks for the private trait {self.trait!r}, and who is in it would tell; declare it without Private[...]"
+        values = self.value if self.by == "is_in" else () if self.by == "is_set" else (self.value,)
+        strange = next((value for value in values if not comparable(self.trait, value)), None)
+        if strange is None:
+            return ""
+        return f"compares trait {self.trait!r} with {strange!r}, which it never is; compare it with a value of the type it has"
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +210,7 @@ class Trait:
         return Compared(self.name, ">=", value)
 
     def is_in(self, values: Collection[Any]) -> Expression:
-        return Compared(self.name, "is_in", tuple(values))
+        return Compared(self.name, "is_in", tuple(sorted(values, key=lambda each: (type(each).__name__, repr(each)))))
 
     def is_set(self) -> Expression:
         return Compared(self.name, "is_set")
@@ -222,6 +231,8 @@ def performed(
         raise TypeError(f"performed({event.__name__}, within={within!r}): a duration is a timedelta")
     if within is not None and within <= timedelta(0):
         raise TypeError(f"performed({event.__name__}, within={within!r}): a window is longer than nothing")
+    if within is not None and within > LONGEST:
+        raise TypeError(f"performed({event.__name__}, within={within!r}): a window is at most 100 years; without within it is ever")
     for name in where or {}:
         if name not in event.model_fields:
             raise TypeError(f"performed({event.__name__}, where={where!r}): the event has no field {name!r}")
@@ -235,6 +246,8 @@ def hasnt(event: type[Event], within: timedelta | None = None, where: Mapping[st
 
 def trait(name: str) -> Trait:
     """Name a trait, to be compared: `trait("plan") == "pro"`, `trait("seats") >= 10`, `.is_in(...)`, `.is_set()`."""
+    if name in ADDRESSES:
+        raise TypeError(f"trait({name!r}): addresses, zone and locale are kept apart from traits, and no segment asks for them")
     return Trait(name)
 
 
@@ -293,13 +306,44 @@ class Segment:
     @property
     def digest(self) -> str:
         """A digest of what it means: another one, and every person has to be looked at anew."""
-        said = f"{self.expression!r} {in_force() if self.by_state else ''}"
-        return hashlib.sha256(said.encode()).hexdigest()[:16]
+        return _digest(f"{_said(self.expression)} {lifecycle_digest() if self.by_state else ''}")
+
+
+def refuse_unfit() -> None:
+    """Refuse segments by private traits, and by values that a trait never has: once every declaration is there.
+
+    Raises TypeError, with file and line, and what to do.
+    """
+    for segment in SEGMENTS.values():
+        for part in parts_of(segment.expression):
+            if isinstance(part, Compared) and (why := part.unfit()):
+                raise TypeError(f"{segment.place}: segment {segment.name!r} {why}")
 
 
 def parts_of(expression: Expression) -> list[Expression]:
     """Return an expression and all it is made of."""
     return [expression, *(inner for part in expression.parts for inner in parts_of(part))]
+
+
+def lifecycle_digest() -> str:
+    """Return a digest of what the states mean, and of what counts as acting."""
+    return _digest(f"{in_force()!r} {activity()!r}")
+
+
+def _digest(said: str) -> str:
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def _said(meant: Any) -> str:
+    """Spell out a condition, the same in every process: sets are in another order in each."""
+    match meant:
+        case Expression():
+            return f"{type(meant).__name__}({', '.join(_said(getattr(meant, each.name)) for each in fields(meant))})"
+        case tuple() | list():
+            return f"({', '.join(map(_said, meant))})"
+        case set() | frozenset():
+            return f"{{{', '.join(sorted(map(_said, meant)))}}}"
+    return f"{type(meant).__name__} {meant!r}"
 
 
 def activity() -> tuple[str, ...]:

@@ -42,6 +42,13 @@ class Trait:
             why = f"a value of another type is needed ({first['type']})" if self.is_private else f"{first['msg']}{said}"
             raise Misfit(f"traits.{self.name}: {why}") from None
 
+    def typed(self, kept: Any) -> Any:
+        """Return a kept value in the type that is declared; as it is, if it is from before the declaration and does not fit."""
+        try:
+            return self._adapter.validate_python(kept)
+        except ValidationError:
+            return kept
+
 
 class Traits(BaseModel):
     """The base of a team's declaration: `class Person(Traits): plan: Literal["free", "pro"]`; one trait a line, with its type.
@@ -70,9 +77,31 @@ def fit(name: str, value: Any) -> Any:
     return value if trait is None or value is None else trait.fit(value)
 
 
+def typed(name: str, kept: Any) -> Any:
+    """Return a kept value as it is compared: in the trait's type if it is declared, in JSON's if not."""
+    return kept if kept is None or name not in TRAITS else TRAITS[name].typed(kept)
+
+
+def comparable(name: str, value: Any) -> bool:
+    """Say whether a trait may ever have that value, or be in an order with it."""
+    if value is None:
+        return True
+    if name not in TRAITS:
+        return isinstance(value, (bool, int, float, str, list, dict))
+    try:
+        return type(typed(name, TRAITS[name].fit(value))) is type(value) or isinstance(value, (int, float))
+    except Misfit:
+        return False
+
+
 def is_private(name: str) -> bool:
     """Say whether a trait is declared to be private."""
     return name in TRAITS and TRAITS[name].is_private
+
+
+def any_private() -> bool:
+    """Say whether any trait is declared to be private."""
+    return any(each.is_private for each in TRAITS.values())
 
 
 def _is_private(hint: Any) -> bool:

@@ -19,7 +19,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
 from activities import email as channel
 from activities.email import Email, message_id
-from activities.transport import Ambiguous, Undeliverable
+from activities.transport import Ambiguous, OutOfReach, Undeliverable
 from tests.activities.parcels import parcel
 
 SENDER = "Engine Room <hello@mail.example.com>"
@@ -170,14 +170,14 @@ async def test_a_lasting_refusal_is_final(command: str) -> None:
 @pytest.mark.parametrize("command", ["mail", "rcpt", "data"])
 async def test_a_passing_refusal_is_tried_again(command: str) -> None:
     async with serving(MailServer(**{command: "451 4.3.0 greylisted"})) as port:
-        with pytest.raises(ConnectionError, match="451"):
+        with pytest.raises(OutOfReach, match="451"):
             await Email(f"smtp://127.0.0.1:{port}", SENDER).deliver(parcel())
 
 
 @pytest.mark.parametrize("command", ["mail", "rcpt"])
 async def test_a_connection_lost_before_the_mail_was_handed_over_is_an_outage(command: str) -> None:
     async with serving(MailServer(**{command: None})) as port:
-        with pytest.raises(ConnectionError):
+        with pytest.raises(OutOfReach):
             await Email(f"smtp://127.0.0.1:{port}", SENDER).deliver(parcel())
 
 
@@ -208,13 +208,13 @@ async def test_a_server_that_falls_silent_with_the_mail_leaves_it_open(monkeypat
 async def test_a_server_that_is_not_there_is_an_outage() -> None:
     async with serving(MailServer()) as port:
         pass
-    with pytest.raises(ConnectionError):
+    with pytest.raises(OutOfReach):
         await Email(f"smtp://127.0.0.1:{port}", SENDER).deliver(parcel())
 
 
 async def test_a_login_that_is_refused_is_an_outage_for_operators_can_help(tls: ssl.SSLContext) -> None:
     async with serving(MailServer(), tls=tls) as port:
-        with pytest.raises(ConnectionError, match="refuses our login"):
+        with pytest.raises(OutOfReach, match="refuses our login"):
             await Email(f"smtp://user:wrong@localhost:{port}", SENDER).deliver(parcel())
 
 

@@ -9,7 +9,9 @@ import pytest
 from sqlalchemy import delete
 from sqlmodel import col
 
-from store.tables import Device, Run
+from events.erase import erase
+from events.operators import Operator
+from store.tables import Device, Identity, Run
 from tests.activities.house import NOON, House, Left, OrderCancelled
 from workflows.run import Receipt
 from workflows.wire import Closing
@@ -77,9 +79,10 @@ async def test_a_run_whose_row_is_closed_sends_nothing(house: House) -> None:
 
 
 async def test_nothing_goes_to_an_erased_person(house: House) -> None:
-    await house.change_person(erased_at=NOON)
+    await house.add(Identity(name=house.user_id, person_id=house.person_id))
+    assert await erase(house.store, house.user_id, Operator("eve", "asked by letter", "ops", NOON))
 
-    assert await house.send() == Receipt("suppressed", "erased")
+    assert await house.send() == Receipt("exited", f"there is no run {house.run_id}: its person was erased")
 
 
 @pytest.mark.parametrize("channel", ["email", "sms", "push"])
@@ -160,14 +163,12 @@ async def test_a_message_that_does_not_outlive_the_quiet_hours_is_dropped(house:
 async def test_the_first_refusal_in_the_gates_order_is_the_recorded_one(house: House) -> None:
     house.configure(quiet_hours=AT_NIGHT)
     late = timedelta(minutes=30)
-    assert (await house.send(step="6", expires=late)).reason == "quiet_hours"
-    assert (await house.send(step="5", at=NOON + timedelta(hours=1), expires=late)).reason == "expired"
+    assert (await house.send(step="5", expires=late)).reason == "quiet_hours"
+    assert (await house.send(step="4", at=NOON + timedelta(hours=1), expires=late)).reason == "expired"
     await house.say("greeting", granted=False)
-    assert (await house.send(step="4", expires=late)).reason == "no_consent"
+    assert (await house.send(step="3", expires=late)).reason == "no_consent"
     await house.change_person(email=None)
-    assert (await house.send(step="3", expires=late)).reason == "no_address"
-    await house.change_person(erased_at=NOON)
-    assert (await house.send(step="2", expires=late)).reason == "erased"
+    assert (await house.send(step="2", expires=late)).reason == "no_address"
     await house.happen(Left.name)
     assert (await house.send(step="1", expires=late)).reason == Left.name
 

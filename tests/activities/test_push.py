@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from activities.push import Push
-from activities.transport import Ambiguous, Content, Throttled, Undeliverable
+from activities.transport import Ambiguous, Content, OutOfReach, Throttled, Undeliverable
 from store.tables import Device
 from tests.activities.house import NOON, House
 from tests.activities.parcels import parcel
@@ -155,7 +155,7 @@ async def test_we_log_in_with_a_signed_assertion_once_for_many_notifications(gro
 
 async def test_a_login_that_is_refused_is_an_outage(ground: Ground) -> None:
     ground.firebase.login = Answer(400, {"error": "invalid_grant", "error_description": "Invalid JWT Signature."})
-    with pytest.raises(ConnectionError, match="no access token"):
+    with pytest.raises(OutOfReach, match="no access token"):
         await ground.deliver("one")
 
 
@@ -194,7 +194,7 @@ async def test_an_fcm_that_is_not_available_is_asked_later(ground: Ground) -> No
 
 
 async def test_trouble_with_our_account_is_an_outage_and_keeps_the_device(ground: Ground) -> None:
-    with pytest.raises(ConnectionError):
+    with pytest.raises(OutOfReach):
         await ground.deliver("here", here=APNS_LOGIN)
     assert await ground.devices() == {"here"}
 
@@ -214,7 +214,7 @@ async def test_one_device_that_took_it_is_enough(ground: Ground) -> None:
 async def test_fcm_out_of_reach_is_an_outage(ground: Ground) -> None:
     await ground.deliver("one")
     ground.push._base_url = "http://127.0.0.1:1"
-    with pytest.raises(ConnectionError, match="cannot be reached"):
+    with pytest.raises(OutOfReach, match="cannot be reached"):
         await ground.push.deliver(parcel(channel="push", recipients=("one",), content=ACTION))
 
 

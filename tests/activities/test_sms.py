@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from activities.sms import Sms
-from activities.transport import Ambiguous, Content, Throttled, Undeliverable
+from activities.transport import Ambiguous, Content, OutOfReach, Throttled, Undeliverable
 from tests.activities.parcels import parcel
 from tests.activities.webserver import Answer, Request, WebServer, serving
 
@@ -96,7 +96,7 @@ async def test_too_many_requests_are_throttled(twilio: WebServer) -> None:
 @pytest.mark.parametrize(("status", "code"), [(401, 20003), (403, 20005), (503, 20503)])
 async def test_trouble_that_is_not_the_persons_is_an_outage(twilio: WebServer, status: int, code: int) -> None:
     twilio.answer = lambda request: error(status, code, "trouble")
-    with pytest.raises(ConnectionError, match="trouble"):
+    with pytest.raises(OutOfReach, match="trouble"):
         await sms(twilio).deliver(TEXT)
 
 
@@ -118,5 +118,5 @@ async def test_no_clear_answer_leaves_it_open_and_is_not_tried_again_by_the_clie
 async def test_twilio_out_of_reach_is_an_outage() -> None:
     with serving(hang_up) as gone:
         pass
-    with pytest.raises(ConnectionError):
+    with pytest.raises(OutOfReach):
         await sms(gone).deliver(TEXT)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import text
+from sqlalchemy.exc import DataError, ProgrammingError
 from sqlmodel import select
 from temporalio.client import Client
 
@@ -18,8 +24,10 @@ from store.session import Store
 from store.tables import Run
 from tests.api.conftest import ADMIN, WRITE
 from tests.api.test_collect import refused
+from tests.databases import PostgresDatabases
 
 NOWHERE = "127.0.0.1:1"
+ASKS_FOR_TLS = 80877103  # SSLRequest's code
 TRIGGER = {"user_id": "ada", "data": {"basket": "b1"}}
 FOR_ADMINISTRATORS = [
     ("POST", "/v1/journeys/basket_help/runs"),
@@ -112,6 +120,69 @@ async def test_a_postgresql_that_is_away_is_a_503_too(settings: Settings) -> Non
     await away.close()
 
 
+async def test_a_postgresql_that_is_just_starting_is_a_503_too(settings: Settings) -> None:
+    async with starting_up() as port:
+        starting = Store(f"postgresql+asyncpg://nobody@127.0.0.1:{port}/nothing", erasure_key=DEVELOPMENT_ERASURE_KEY)
+        async with client(create_app(settings, starting)) as api:
+            answer = await api.post("/v1/track", json={"userId": "ada", "event": "x"}, headers=WRITE)
+            assert (refused(answer), answer.headers["Retry-After"]) == ((503, "database_unavailable"), "1")
+            assert refused(await api.get("/readyz")) == (503, "not_ready")
+        await starting.close()
+
+
+@asynccontextmanager
+async def starting_up() -> AsyncIterator[int]:
+    """A server that says what PostgreSQL says while it starts: 57P03."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        (length,) = struct.unpack("!I", await reader.readexactly(4))
+        request = await reader.readexactly(length - 4)
+        if struct.unpack("!I", request[:4]) == (ASKS_FOR_TLS,):
+            writer.write(b"N")
+            (length,) = struct.unpack("!I", await reader.readexactly(4))
+            await reader.readexactly(length - 4)
+        message = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0"
+        writer.write(b"E" + struct.pack("!I", len(message) + 4) + message)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_a_request_whose_connection_postgresql_ends_is_a_503(settings: Settings, postgresql: PostgresDatabases) -> None:
+    store = Store(await asyncio.to_thread(postgresql.migrated), erasure_key=DEVELOPMENT_ERASURE_KEY)
+    async with client(create_app(settings, store)) as api, store.write() as session:
+        connection = await session.connection()
+        await connection.execute(text("LOCK TABLE people IN ACCESS EXCLUSIVE MODE"))
+        sent = asyncio.create_task(api.post("/v1/track", json={"userId": "ada", "event": "x"}, headers=WRITE))
+        async with asyncio.timeout(10):
+            while not await ended_who_wait(store):
+                await asyncio.sleep(0.01)
+        answer = await sent
+    assert (refused(answer), answer.headers["Retry-After"]) == ((503, "database_unavailable"), "1")
+    await store.close()
+
+
+async def ended_who_wait(store: Store) -> bool:
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with store.read() as session:
+        return bool((await (await session.connection()).execute(text(cut))).all())
+
+
+@pytest.mark.parametrize("ours", [DataError("", {}, Exception()), ProgrammingError("", {}, Exception())])
+async def test_a_statement_that_is_wrong_is_a_bug_of_ours(settings: Settings, house: Store, ours: Exception) -> None:
+    app = create_app(settings, house)
+
+    @app.get("/bug")
+    async def bug() -> None:
+        raise ours
+
+    async with client(app) as api:
+        assert refused(await api.get("/bug")) == (500, "internal")
+
+
 async def test_a_database_that_is_not_migrated_is_not_ready(settings: Settings, tmp_path: Path) -> None:
     bare = Store(f"sqlite+aiosqlite:///{tmp_path / 'bare.db'}", erasure_key=DEVELOPMENT_ERASURE_KEY)
     async with client(create_app(settings, bare)) as api:
@@ -140,9 +211,9 @@ async def test_a_run_is_shown_and_ended_with_temporal_away(settings: Settings, h
         async with house.write() as session:
             session.add((await session.exec(select(Run))).one().sqlmodel_update({"status": "running"}))
         assert (await api.get(f"/v1/runs/{run}")).json()["standing"] is None
-        order = {"actor": "eve", "reason": "wrong person"}
-        assert refused(await api.post(f"/v1/runs/{run}/pause", json=order)) == (503, "run_unreachable")
-        assert (await api.post(f"/v1/runs/{run}/exit", json=order)).json()["effect"] == "accepted"
+        by = {"X-Actor": "eve", "X-Reason": "wrong person"}
+        assert refused(await api.post(f"/v1/runs/{run}/pause", headers=by)) == (503, "run_unreachable")
+        assert (await api.post(f"/v1/runs/{run}/exit", headers=by)).json()["effect"] == "accepted"
 
 
 @pytest.mark.real

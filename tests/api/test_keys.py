@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.keyring import FRESH_SECONDS, Grant, Keyring
+from events.keys import add, listed
+from events.operators import Operator
 from settings import Settings
 from store.session import Store
 from store.tables import Key
 from tests.api.test_collect import refused
+from workflows.traits import TRAITS, Private, Traits
 
 BY = {"X-Actor": "eve", "X-Reason": "a new shop"}
 CALL = {"userId": "ada", "event": "Basket Filled", "properties": {"basket": "b1"}}
@@ -103,6 +111,68 @@ async def test_a_key_is_limited_for_itself(admin: httpx.AsyncClient) -> None:
     assert (await admin.post("/v1/track", json=CALL, headers=other)).status_code == 200
 
 
+async def test_a_key_in_header_and_body_is_one_request(admin: httpx.AsyncClient) -> None:
+    bearing = await made(admin, "shop", "ingest", rate=2)
+    key = bearing["Authorization"].removeprefix("Bearer ")
+    headers = {"Authorization": "Basic " + b64encode(f"{key}:".encode()).decode()}
+    body = {"batch": [{"type": "track", **CALL}], "writeKey": key}
+    assert [(await admin.post("/v1/batch", json=body, headers=headers)).status_code for _ in range(2)] == [200, 200]
+
+
+async def test_of_two_keys_in_one_request_the_one_that_lets_in_pays(admin: httpx.AsyncClient) -> None:
+    reading = await made(admin, "dashboard", "read", rate=1)
+    sending = (await made(admin, "shop", "ingest"))["Authorization"].removeprefix("Bearer ")
+    answers = [await admin.post("/v1/track", json={**CALL, "writeKey": sending}, headers=reading) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+
+
+def test_the_secrets_of_a_rotated_key_share_its_rate() -> None:
+    ring = Keyring(clock=lambda: 100.0)
+    old, new = (Grant("shop", "ingest", number, rate=2) for number in (1, 2))
+    assert [ring.wait(grant) for grant in (old, new, old, new)] == [0, 0, 0.5, 0.5]
+
+
+async def test_what_is_forgotten_while_it_is_read_is_read_again(house: Store) -> None:
+    by = Operator("eve", "a new shop", "command line", datetime.now(UTC))
+    ring = Keyring(clock=lambda: 100.0)
+
+    class Meanwhile:
+        """The store, where a key is added just after the keys were read."""
+
+        @asynccontextmanager
+        async def read(self) -> AsyncIterator[AsyncSession]:
+            async with house.read() as session:
+                yield session
+            if not await listed(house):
+                await add(house, "shop", "ingest", by)
+                ring.forget()
+
+    for _ in range(2):
+        await ring.refresh(Meanwhile())  # type: ignore[arg-type]
+    assert [grant.name for grant in ring.grants.values()] == ["shop"]
+
+
+@pytest.mark.parametrize("wrong", [{"name": "team/shop"}, {"name": ""}, {"rate": 0}])
+async def test_a_key_that_could_not_be_used_is_refused_with_a_sentence(admin: httpx.AsyncClient, wrong: dict[str, Any]) -> None:
+    answer = await admin.post("/v1/keys", json={"name": "shop", "scope": "ingest", **wrong}, headers=BY)
+    assert refused(answer) == (422, "invalid")
+    assert answer.json()["error"]["message"].startswith(f"{next(iter(wrong))}: ")
+
+
+async def test_a_read_key_is_shown_no_private_trait(admin: httpx.AsyncClient) -> None:
+    class Patient(Traits):
+        ill: Private[str]
+
+    try:
+        await admin.post("/v1/identify", json={"userId": "ada", "traits": {"ill": "Cancer", "plan": "pro"}})
+        key = await made(admin, "dashboard", "read")
+        assert refused(await admin.get("/v1/events", headers=key)) == (403, "forbidden")
+        assert (await admin.get("/v1/users/ada", headers=key)).json()["traits"] == {"plan": "pro"}
+        assert (await admin.get("/v1/users/ada")).json()["traits"] == {"ill": "Cancer", "plan": "pro"}
+    finally:
+        del TRAITS["ill"]
+
+
 def test_tokens_come_back_at_the_keys_rate() -> None:
     now = 100.0
     ring, grant = Keyring(clock=lambda: now), Grant("shop", "ingest", 1, rate=2)
@@ -137,13 +207,13 @@ async def test_who_and_why_are_needed(admin: httpx.AsyncClient, headers: dict[st
         ("GET", "/v1/users/ada/export", None),
     ):
         assert refused(await admin.request(method, path, json=body, headers=headers)) == (422, "invalid")
-    assert (await admin.get("/v1/audit")).json() == {"entries": []}
+    assert (await admin.get("/v1/audit")).json() == {"entries": [], "next": None}
 
 
 async def test_what_operators_do_is_in_the_audit_log(admin: httpx.AsyncClient) -> None:
     ops = await made(admin, "ops", "admin")
     run = (await admin.post("/v1/journeys/basket_help/runs", json={"user_id": "ada", "data": {"basket": "b"}})).json()["run_id"]
-    await admin.post(f"/v1/runs/{run}/exit", json={"actor": "bob", "reason": "wrong copy"}, headers=ops)
+    await admin.post(f"/v1/runs/{run}/exit", headers={**ops, "X-Actor": "bob", "X-Reason": "wrong copy"})
     await admin.put("/v1/users/ada/consent", json={"topic": "t", "granted": False, "source": "phone"}, headers={**ops, **BY})
     await admin.get("/v1/users/ada/export", headers=BY)
     entries = (await admin.get("/v1/audit")).json()["entries"]
@@ -151,13 +221,28 @@ async def test_what_operators_do_is_in_the_audit_log(admin: httpx.AsyncClient) -
         ("export", "eve", "ada", "SOJOURN_ADMIN_KEY"),
         ("consent", "eve", "ada", "ops"),
         ("exit", "bob", "ada", "ops"),
+        ("run", "SOJOURN_ADMIN_KEY", "ada", "SOJOURN_ADMIN_KEY"),
         ("add key", "eve", None, "SOJOURN_ADMIN_KEY"),
     ]
-    assert (entries[0]["reason"], entries[2]["run_id"], entries[3]["subject"]) == ("a new shop", run, "ops")
+    assert (entries[0]["reason"], entries[2]["run_id"], entries[4]["subject"]) == ("a new shop", run, "ops")
     await admin.delete("/v1/users/ada", headers=BY)
     entries = (await admin.get("/v1/audit")).json()["entries"]
     assert [each["action"] for each in entries] == ["erase", "add key"]
     assert "ada" not in str(entries[0])
+
+
+async def test_the_audit_log_is_read_page_by_page_to_its_end(admin: httpx.AsyncClient) -> None:
+    for number in range(5):
+        await made(admin, f"shop-{number}", "ingest")
+    subjects: list[str] = []
+    before: dict[str, Any] = {}
+    for size in (2, 2, 1):
+        page = (await admin.get("/v1/audit", params={"limit": 2, **before})).json()
+        assert len(page["entries"]) == size
+        subjects += [each["subject"] for each in page["entries"]]
+        before = {"before": page["next"]}
+    assert subjects == [f"shop-{number}" for number in (4, 3, 2, 1, 0)]
+    assert before == {"before": None}
 
 
 async def test_an_erasure_holds_at_once_with_temporal_down(admin: httpx.AsyncClient) -> None:

@@ -9,6 +9,8 @@ import httpx
 import pytest
 from sqlmodel import col, select
 
+from events.erase import erase
+from events.operators import Operator
 from store.session import Store
 from store.tables import Consent, Delivery, InboxCard, Person, Run
 from tests.api.test_collect import refused
@@ -198,8 +200,7 @@ async def test_an_address_of_several_people_is_answered_with_who_they_are(admin:
 
 
 async def test_the_erased_are_nobody(admin: httpx.AsyncClient, house: Store, ada: Person) -> None:
-    async with house.write() as session:
-        session.add((await session.exec(select(Person))).one().sqlmodel_update({"erased_at": NOON}))
+    await erase(house, "ada", Operator("eve", "asked by letter", "ops", NOON))
     assert refused(await admin.get("/v1/users/ada")) == (404, "not_found")
     assert refused(await admin.put("/v1/users/ada/consent", json=SAID)) == (404, "not_found")
     assert await consents(house) == []

@@ -17,7 +17,7 @@ from tests.api.test_collect import refused
 
 REQUEST: dict[str, Any] = {"user_id": "ada", "data": {"basket": "b1"}}
 RUNS = "/v1/journeys/basket_help/runs"
-ORDER = {"actor": "eve", "reason": "wrong person"}
+BY = {"X-Actor": "eve", "X-Reason": "wrong person"}
 
 
 async def events(house: Store) -> Sequence[AcceptedEvent]:
@@ -137,7 +137,7 @@ async def test_a_run_that_is_over_takes_no_events_and_no_orders(admin: httpx.Asy
     run = await started(admin)
     await change(house, run, status="completed", ended_at=datetime.now(UTC))
     told = await admin.post(f"/v1/runs/{run}/events", json={"event": "Order Placed", "data": {"basket": "b1"}})
-    ordered = [await admin.post(f"/v1/runs/{run}/{action}", json={**ORDER, "step": "x"}) for action in ("pause", "skip", "exit")]
+    ordered = [await admin.post(f"/v1/runs/{run}/{action}", json={"step": "x"}, headers=BY) for action in ("pause", "skip", "exit")]
     assert [refused(answer) for answer in (told, *ordered)] == [(409, "run_ended")] * 4
     assert len(await events(house)) == 1
 
@@ -147,33 +147,57 @@ async def test_a_run_that_is_over_takes_no_events_and_no_orders(admin: httpx.Asy
 
 async def test_an_exit_holds_at_once_with_temporal_down(admin: httpx.AsyncClient, house: Store) -> None:
     run = await started(admin)
-    answer = await admin.post(f"/v1/runs/{run}/exit", json=ORDER)
+    answer = await admin.post(f"/v1/runs/{run}/exit", headers=BY)
     assert (answer.status_code, answer.json()) == (200, {"run_id": run, "action": "exit", "effect": "accepted"})
     assert [(each.kind, each.run_id, each.status) for each in await events(house)][-1] == ("exit", run, "pending")
-    (done,) = (await admin.get(f"/v1/runs/{run}")).json()["operations"]
+    _, done = (await admin.get(f"/v1/runs/{run}")).json()["operations"]
     assert (done["action"], done["actor"], done["reason"]) == ("exit", "eve", "wrong person")
 
 
 @pytest.mark.parametrize("action", ["pause", "resume", "skip"])
-async def test_other_orders_wait_for_temporal(admin: httpx.AsyncClient, house: Store, action: str) -> None:
-    answer = await admin.post(f"/v1/runs/{await started(admin)}/{action}", json={**ORDER, "step": "wait:Order Placed"})
+async def test_other_orders_wait_for_temporal_and_are_recorded_as_they_may_act_later(
+    admin: httpx.AsyncClient, house: Store, action: str
+) -> None:
+    answer = await admin.post(f"/v1/runs/{await started(admin)}/{action}", json={"step": "wait:Order Placed"}, headers=BY)
     assert refused(answer) == (503, "run_unreachable")
     async with house.read() as session:
-        assert (await session.exec(select(Operation))).all() == []
+        (asked,) = (await session.exec(select(Operation).where(Operation.action == action))).all()
+    assert (asked.actor, asked.reason, asked.details) == ("eve", "wrong person", {"outcome": "asked"})
 
 
 @pytest.mark.parametrize("action", ["pause", "resume", "skip", "exit"])
-@pytest.mark.parametrize("missing", ["actor", "reason"])
+@pytest.mark.parametrize("missing", ["X-Actor", "X-Reason"])
 async def test_an_order_says_who_and_why(admin: httpx.AsyncClient, action: str, missing: str) -> None:
     run = await started(admin)
-    for body in ({**ORDER, "step": "s", missing: "  "}, {"step": "s", **{k: v for k, v in ORDER.items() if k != missing}}):
-        answer = await admin.post(f"/v1/runs/{run}/{action}", json=body)
+    for headers in ({**BY, missing: "  "}, {name: said for name, said in BY.items() if name != missing}):
+        answer = await admin.post(f"/v1/runs/{run}/{action}", json={"step": "s"}, headers=headers)
         assert refused(answer) == (422, "invalid")
         assert answer.json()["error"]["message"].startswith(f"{missing}:")
 
 
+async def test_who_and_why_may_be_in_any_language(admin: httpx.AsyncClient) -> None:
+    run = await started(admin)
+    await admin.post(f"/v1/runs/{run}/exit", headers=[(b"X-Actor", "Jürgen".encode()), (b"X-Reason", "頼まれた".encode())])
+    done = (await admin.get(f"/v1/runs/{run}")).json()["operations"][-1]
+    assert (done["actor"], done["reason"]) == ("Jürgen", "頼まれた")
+
+
+async def test_what_an_app_asks_for_is_recorded_by_its_key(admin: httpx.AsyncClient) -> None:
+    run = await started(admin)
+    body = {"event": "Order Placed", "data": {"basket": "b1"}, "message_id": "m1"}
+    for headers in ({}, BY):
+        await admin.post(f"/v1/runs/{run}/events", json=body, headers=headers)
+    await admin.post(f"/v1/runs/{run}/events", json={**body, "message_id": "m2"}, headers=BY)
+    entries = (await admin.get("/v1/audit")).json()["entries"]
+    assert [(each["action"], each["actor"], each["reason"], each["user_id"], each["subject"]) for each in reversed(entries)] == [
+        ("run", "SOJOURN_ADMIN_KEY", "", "ada", "basket_help"),
+        ("event", "SOJOURN_ADMIN_KEY", "", "ada", "Order Placed"),
+        ("event", "eve", "wrong person", "ada", "Order Placed"),
+    ]
+
+
 async def test_skip_names_its_step(admin: httpx.AsyncClient) -> None:
-    answer = await admin.post(f"/v1/runs/{await started(admin)}/skip", json=ORDER)
+    answer = await admin.post(f"/v1/runs/{await started(admin)}/skip", json={}, headers=BY)
     assert answer.json()["error"]["message"] == "step: Field required"
 
 
@@ -186,15 +210,15 @@ async def test_a_run_whose_journey_is_gone_is_parked_with_a_sentence(admin: http
         "journey 'basket_help' version 7 is not in the journeys folder, so this run is parked: "
         "put its function back (an older version is called basket_help_v7), or exit the run",
     )
-    assert refused(await admin.post(f"/v1/runs/{run}/pause", json=ORDER)) == (409, "parked")
-    assert refused(await admin.post(f"/v1/runs/{run}/exit", json=ORDER)) == (503, "run_unreachable")
+    assert refused(await admin.post(f"/v1/runs/{run}/pause", headers=BY)) == (409, "parked")
+    assert refused(await admin.post(f"/v1/runs/{run}/exit", headers=BY)) == (503, "run_unreachable")
     assert (await events(house))[-1].kind == "exit"
 
 
 @pytest.mark.parametrize(
     ("method", "path", "body"),
-    [("GET", "", None), ("POST", "/events", {"event": "Order Placed"}), ("POST", "/pause", ORDER), ("POST", "/exit", ORDER)],
+    [("GET", "", None), ("POST", "/events", {"event": "Order Placed"}), ("POST", "/pause", None), ("POST", "/exit", None)],
 )
 @pytest.mark.parametrize("run_id", ["r_nobody", "%00", "%F0%9F%A6%86"])
 async def test_an_unknown_run_is_not_found(admin: httpx.AsyncClient, method: str, path: str, body: Any, run_id: str) -> None:
-    assert refused(await admin.request(method, f"/v1/runs/{run_id}{path}", json=body)) == (404, "not_found")
+    assert refused(await admin.request(method, f"/v1/runs/{run_id}{path}", json=body, headers=BY)) == (404, "not_found")

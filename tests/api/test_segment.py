@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
@@ -140,11 +141,60 @@ async def test_what_waits_is_counted_once_a_second(settings: Settings, house: St
         assert [(await api.post("/v1/track", json=TRACK)).status_code for _ in range(4)] == [200] * 4
 
 
-async def test_calls_are_refused_while_too_many_wait_in_this_process(settings: Settings, house: Store) -> None:
-    app = create_app(settings.model_copy(update={"shed_waiting": 2}), house)
+async def test_calls_are_refused_while_too_many_wait_in_this_process_those_of_batches_one_by_one(
+    settings: Settings, house: Store
+) -> None:
+    app = create_app(settings.model_copy(update={"shed_waiting": 20}), house)
+    batch = {"batch": [{"type": "track", **TRACK} for _ in range(8)]}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sojourn.test", headers=WRITE) as api:
-        app.state.load.inside = 2
-        assert refused(await api.post("/v1/track", json=TRACK)) == (429, "overloaded")
-        app.state.load.inside = 1
+        async with house.write():  # nothing can be stored meanwhile
+            sent = [asyncio.create_task(api.post("/v1/batch", json=batch)) for _ in range(6)]
+            done: set[asyncio.Task[httpx.Response]] = set()
+            while len(done) < 3:
+                done, _ = await asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED)
+            assert {refused(each.result()) for each in done} == {(429, "overloaded")}
+            assert refused(await api.post("/v1/track", content=b"{")) == (429, "overloaded")
+            assert app.state.gathering.waiting == 24
+        assert sorted(each.status_code for each in await asyncio.gather(*sent)) == [200, 200, 200, 429, 429, 429]
         assert said(await api.post("/v1/track", json=TRACK)) == SUCCESS
-        assert app.state.load.inside == 1
+    assert app.state.gathering.waiting == 0
+    assert len(await events(house)) == 25
+
+
+async def test_uploads_without_a_key_take_nobodys_place(settings: Settings, house: Store) -> None:
+    app = create_app(settings.model_copy(update={"shed_waiting": 1}), house)
+    goes_on = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"{"
+        await goes_on.wait()
+        yield b"}"
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sojourn.test") as api:
+        uploads = [asyncio.create_task(api.post("/v1/track", content=slowly())) for _ in range(5)]
+        await asyncio.sleep(0)
+        assert said(await api.post("/v1/track", json=TRACK, headers=WRITE)) == SUCCESS
+        goes_on.set()
+        assert {refused(await each) for each in uploads} == {(401, "unauthorized")}
+
+
+async def test_a_wrong_key_in_the_header_is_refused_unread(api: httpx.AsyncClient) -> None:
+    async def never() -> AsyncIterator[bytes]:
+        raise AssertionError("it was read")
+        yield b""
+
+    answer = await api.post("/v1/track", content=never(), headers={"Authorization": "Bearer wrong"})
+    assert refused(answer) == (401, "unauthorized")
+
+
+async def test_a_body_that_does_not_come_is_waited_for_no_more(
+    writer: httpx.AsyncClient, house: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.body.UPLOAD_SECONDS", 0.05)
+
+    async def stalls() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    assert refused(await writer.post("/v1/track", content=stalls())) == (408, "too_slow")
+    assert await events(house) == []

@@ -80,7 +80,7 @@ async def test_a_person_tells_their_state_and_segments(admin: httpx.AsyncClient)
 async def test_an_audience_is_judged_from_the_store_and_not_from_what_was_kept(house: Store) -> None:
     later = datetime.now(UTC) + timedelta(days=10)
     assert (await audience(house, buyers, sample=2)) == Audience("buyers", 3, 5, {"new": 3}, ["user-0", "user-1"])
-    assert (await audience(house, buyers, sample=2, now=later)).members == 0
+    assert (await audience(house, buyers, sample=2, at=later)).members == 0
 
 
 async def test_the_command_line_tells_an_audience(

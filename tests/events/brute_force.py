@@ -53,7 +53,7 @@ async def brute_force(store: Store, now: datetime, world: str) -> dict[tuple[int
     async with store.read() as session:
         people = (await session.exec(select(Person).where(col(Person.user_id).startswith(world)))).all()
         theirs = select(AcceptedEvent).join(Person).where(col(Person.user_id).startswith(world))
-        events = (await session.exec(theirs.where(col(AcceptedEvent.status).in_(["pending", "routed"])))).all()
+        events = (await session.exec(theirs.where(col(AcceptedEvent.status).in_(["pending", "routed", "dead"])))).all()
     database = sqlite3.connect(":memory:")
     database.executescript(TABLES)
     database.executemany(

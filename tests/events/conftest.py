@@ -9,9 +9,10 @@ import pytest
 from settings import DEVELOPMENT_ERASURE_KEY
 from store.session import Store
 from tests.databases import Databases, databases, postgresql, sqlite
+from tests.events.quiet import quiet_house
 from tests.events.shop import shop
 
-__all__ = ["databases", "postgresql", "shop", "sqlite"]
+__all__ = ["databases", "postgresql", "quiet_house", "shop", "sqlite"]
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -67,9 +67,10 @@ TOLD = (BecameBuyer, StoppedBuying, WentQuiet, WentDormant)
 
 
 @contextmanager
-def crowd(*segments: Segment, living: Lifecycle = LIVING) -> Iterator[None]:
-    """Let these segments, all of the crowd's unless some are given, their transitions and that lifecycle be all there are."""
-    before, declared, others = dict(SEGMENTS), list(lifecycle.DECLARED), _other_transitions()
+def crowd(*segments: Segment, living: Lifecycle = LIVING, telling: Collection[type[Event]] = TOLD) -> Iterator[None]:
+    """Let these segments, all of the crowd's unless some are given, these transitions and that lifecycle be all there are."""
+    before, declared = dict(SEGMENTS), list(lifecycle.DECLARED)
+    others = {name: event for name, event in EVENTS.items() if is_transition(event) and event not in telling}
     for name in others:
         del EVENTS[name]
     SEGMENTS.clear()
@@ -82,7 +83,3 @@ def crowd(*segments: Segment, living: Lifecycle = LIVING) -> Iterator[None]:
         SEGMENTS.update(before)
         lifecycle.DECLARED[:] = declared
         EVENTS.update(others)
-
-
-def _other_transitions() -> dict[str, type[Event]]:
-    return {name: event for name, event in EVENTS.items() if is_transition(event) and event not in TOLD}

@@ -12,11 +12,12 @@ from sqlmodel import col, select
 
 from events.calls import Clock
 from events.enrol import Refused
+from events.erase import erase
+from events.operators import Operator
 from events.request import Misused, Requested, Unfit, request_exit, request_run
 from store.session import Store
-from store.tables import AcceptedEvent, Operation, Person, Run
+from store.tables import AcceptedEvent, Operation, Run
 from tests.events.shop import SHOP
-from workflows.run import Order
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 CLOCK = Clock(NOON)
@@ -127,16 +128,13 @@ async def test_a_journey_that_several_events_start_is_told_which(store: Store) -
 
 async def test_the_erased_enter_nothing(store: Store) -> None:
     await requested(store)
-    async with store.write() as session:
-        person = (await session.exec(select(Person))).one()
-        person.erased_at = NOON
-        session.add(person)
+    await erase(store, "ada", Operator("eve", "asked by letter", "ops", NOON))
     assert await request_run(store, WIN_BACK, "ada", {}, CLOCK) == Refused("was erased, and enters no journey")
 
 
 async def test_an_exit_is_an_event_of_that_run_and_is_recorded(store: Store) -> None:
     run = await requested(store)
-    assert await request_exit(store, run, Order("eve", "wrong person"), CLOCK)
+    assert await request_exit(store, run, Operator("eve", "wrong person", "ops", NOON), CLOCK)
     event = (await events(store))[-1]
     assert (event.kind, event.name, event.run_id, event.status) == ("exit", "exit", run.id, "pending")
     assert event.data == {"actor": "eve", "reason": "wrong person"}
@@ -148,7 +146,7 @@ async def test_an_exit_is_an_event_of_that_run_and_is_recorded(store: Store) -> 
 async def test_a_run_that_is_over_cannot_be_ended(store: Store) -> None:
     run = await requested(store)
     await end(store, run, NOON)
-    assert not await request_exit(store, run, Order("eve", "wrong person"), CLOCK)
+    assert not await request_exit(store, run, Operator("eve", "wrong person", "ops", NOON), CLOCK)
     assert len(await events(store)) == 1
 
 

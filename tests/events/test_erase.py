@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from sqlalchemy import make_url, select
+from sqlalchemy import delete, make_url, select, text
 from sqlmodel import SQLModel, col
 from sqlmodel import select as select_rows
+from temporalio.client import Client
 
 from events.accept import accept
 from events.calls import Clock, understand
-from events.erase import erase
+from events.erase import erase, finish
 from events.export import export
 from events.operators import Operator
 from events.request import request_exit, request_run
 from store.belongings import ABOUT_NOBODY, belongings
+from store.outage import NotCompacted, is_outage
 from store.session import Store
 from store.tables import (
     Assignment,
@@ -34,7 +38,6 @@ from store.tables import (
     Run,
 )
 from workflows.definition import current
-from workflows.run import Order
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 CLOCK = Clock(NOON)
@@ -59,7 +62,7 @@ async def introduce(store: Store, user: str = SECRETS[0]) -> Person:
     assert definition is not None
     requested = await request_run(store, definition, user, {"basket": SECRETS[5]}, CLOCK)
     run: Run = requested.run  # type: ignore[union-attr]
-    await request_exit(store, run, Order("eve", f"she {SECRETS[6]}"), CLOCK)
+    await request_exit(store, run, Operator("eve", f"she {SECRETS[6]}", "ops", NOON), CLOCK)
     async with store.write() as session:
         person = (await session.exec(select_rows(Person).where(Person.user_id == user))).one()
         session.add_all(_belongings_of(person.id or 0, run))
@@ -186,6 +189,21 @@ async def test_an_erasure_is_recorded_without_the_name(store: Store) -> None:
     assert len(done.subject) == 64
 
 
+async def test_no_name_of_the_erased_is_in_the_record_however_it_is_written(store: Store) -> None:
+    call = {
+        "userId": "u7",
+        "anonymousId": "8f3e-1234",
+        "traits": {"email": "Ada@example.org", "phone": "+4915112345678"},
+        "context": {"device": {"token": "tok-123"}},
+    }
+    await accept(store, [understand(call, "identify", CLOCK)], CLOCK)
+    reason = "ADA@Example.org, +4915112345678, cookie 8F3E-1234, device TOK-123 is U7 of menu7"
+    await erase(store, "u7", Operator("u7 herself", reason, "k", NOON))
+    async with store.read() as session:
+        (done,) = (await session.exec(select_rows(Operation))).all()
+    assert (done.actor, done.reason) == ("… herself", "…, …, cookie …, device … is … of menu7")
+
+
 async def test_who_is_not_known_cannot_be_erased(store: Store) -> None:
     assert await erase(store, "nobody", BY) is None
 
@@ -205,7 +223,7 @@ async def test_an_exit_ordered_of_an_erased_run_changes_nothing(store: Store) ->
     async with store.read() as session:
         run = (await session.exec(select_rows(Run))).one()
     await erase(store, SECRETS[0], BY)
-    assert await request_exit(store, run, Order("eve", "late"), CLOCK) is False
+    assert await request_exit(store, run, Operator("eve", "late", "ops", NOON), CLOCK) is False
 
 
 async def test_an_erased_person_is_not_in_the_file(store: Store, url: str) -> None:
@@ -221,6 +239,44 @@ async def test_an_erased_person_is_not_in_the_file(store: Store, url: str) -> No
             await session.delete(each)
     await store.compact()
     assert _bytes_found(file) == []
+
+
+async def test_an_erasure_is_not_done_before_the_file_is_written_anew(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not store.is_sqlite:
+        pytest.skip("PostgreSQL's files are autovacuum's")
+    monkeypatch.setattr("store.sqlite.COMPACTING_MILLISECONDS", 50)
+    monkeypatch.setattr("events.erase.delete_histories", temporal_has_none)
+    await introduce(store)
+    file = Path(make_url(url).database or "")
+    nobody = cast(Client, None)
+    with closing(sqlite3.connect(file, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM people").fetchall()
+        await erase(store, SECRETS[0], BY)
+        with pytest.raises(NotCompacted):
+            await finish(store, nobody)
+        assert is_outage(NotCompacted())
+    assert await finish(store, nobody)
+    assert _bytes_found(file) == []
+    async with store.read() as session:
+        assert (await session.exec(select_rows(Erasure))).all() == []
+
+
+async def test_what_a_person_leaves_is_found_by_indexes(store: Store) -> None:
+    if not store.is_sqlite:
+        pytest.skip("how PostgreSQL goes about it depends on how much there is")
+    async with store.read() as session:
+        connection = await session.connection()
+        for table, theirs in belongings(1):
+            statement = delete(table).where(theirs).compile(connection.sync_engine, compile_kwargs={"literal_binds": True})
+            plan = [row[3] for row in await connection.execute(text(f"EXPLAIN QUERY PLAN {statement}"))]
+            assert not [line for line in plan if line.startswith("SCAN")], table.name
+
+
+async def temporal_has_none(_: object, __: object) -> bool:
+    return True
 
 
 def _bytes_found(file: Path) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -70,6 +71,17 @@ async def test_a_call_that_cannot_be_stored_fails_alone(store: Store) -> None:
     results = await asyncio.gather(*(gathering.accept([each], CLOCK) for each in calls), return_exceptions=True)
     assert [result is None for result in results] == [True, True, True, False, True, True]
     assert sorted(await stored(store)) == ["m0", "m1", "m2", "m4", "m5"]
+
+
+async def test_a_call_that_is_too_large_for_the_database_fails_alone(store: Store) -> None:
+    if store.is_sqlite:
+        pytest.skip("SQLite has no such limit")
+    gathering = Gathering(store)
+    chance = random.Random(1)
+    endless = replace(call(3), message_id="".join(chr(chance.randrange(0x4E00, 0x9FFF)) for _ in range(4000)))  # no index takes it
+    calls = [endless if number == 3 else call(number) for number in range(6)]
+    results = await asyncio.gather(*(gathering.accept([each], CLOCK) for each in calls), return_exceptions=True)
+    assert [result is None for result in results] == [True, True, True, False, True, True]
 
 
 async def test_a_batch_is_stored_whole_or_not_at_all_whoever_shares_its_transaction(store: Store) -> None:

@@ -23,6 +23,7 @@ from events.accept import accept
 from events.calls import Clock, understand
 from events.erase import erase
 from events.files import BadFile, digest, opened
+from events.forecast import forecast
 from events.imports import Refusal, Tally, progress_of, run
 from events.operators import Operator
 from importing import Wish, import_file
@@ -31,6 +32,7 @@ from store.session import Store
 from store.tables import BACKLOG, AcceptedEvent, Person
 from tests.promises.house import CHECKOUT
 
+BY = Operator("eve", "from the old system", "command line", datetime(2025, 3, 1, tzinfo=UTC))
 AT = "2025-03-01T08:00:00Z"
 FILLED = {"type": "track", "userId": "ada", "event": "Basket Filled", "properties": {"basket": "b1"}, "timestamp": AT}
 
@@ -256,7 +258,7 @@ async def sit(store: Store, file: Path, until: int = 0) -> Tally:
     nobody: Callable[[Sequence[Refusal]], None] = lambda refused: None  # noqa: E731
     tally, source = await progress_of(store, digest(file)), opened(file)
     try:
-        await run(store, source, digest(file), file.name, tally, starts=False, report=nobody, watch=watch)
+        await run(store, source, digest(file), file.name, tally, BY, starts=False, report=nobody, watch=watch)
     finally:
         source.close()
     return tally
@@ -268,7 +270,7 @@ async def test_of_two_imports_of_one_file_at_once_one_gives_up(store: Store, tmp
     await sit(store, file)
     source = opened(file)
     with pytest.raises(BadFile, match="another import of this very file is at work"):
-        await run(store, source, digest(file), "", stale, starts=False, report=lambda _: None, watch=lambda _: None)
+        await run(store, source, digest(file), "", stale, BY, starts=False, report=lambda _: None, watch=lambda _: None)
     source.close()
 
 
@@ -302,3 +304,11 @@ def test_what_is_piped_in_is_imported(databases: Any, tmp_path: Path) -> None:
         "finished": True,
         "report": "",
     }
+
+
+async def test_the_forecast_leaves_out_what_is_known_already(store: Store) -> None:
+    clock = Clock.real()
+    known, new = (understand({**FILLED, "messageId": each, "userId": each}, "track", clock) for each in ("known", "new"))
+    assert set((await forecast(store, [known, new], clock.at)).values()) == {2}
+    await accept(store, [known], clock)
+    assert set((await forecast(store, [known, new], clock.at)).values()) == {1}

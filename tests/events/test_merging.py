@@ -216,7 +216,7 @@ async def test_a_merge_is_on_the_time_line_with_who_was_absorbed_and_what_it_cha
     await visit(store, {"city": "Rome"})
     await sign_up(store)
     event = next(event for event in await rows(store, AcceptedEvent, "ada") if event.kind == "merge")
-    assert (event.data["absorbed"], event.data["into"], event.changed) == (f"anon:{VISITOR}", "ada", ["city", "plan"])
+    assert (event.data["absorbed"], event.data["into"], list(event.changed)) == (f"anon:{VISITOR}", "ada", ["city", "plan"])
 
 
 async def test_runs_are_told_of_a_language_that_a_merge_changes_and_of_no_address(store: Store) -> None:
@@ -225,7 +225,7 @@ async def test_runs_are_told_of_a_language_that_a_merge_changes_and_of_no_addres
     await take(store, call("identify", later, anonymousId=VISITOR, context={"locale": "fr", "timezone": "UTC"}), at=later)
     await sign_up(store, later)
     event = next(event for event in await rows(store, AcceptedEvent, "ada") if event.kind == "merge")
-    assert event.changed == ["locale", "zone"]
+    assert set(event.changed) == {"locale", "zone"}
 
 
 async def test_three_who_turn_out_to_be_one_by_one_call_are(store: Store) -> None:

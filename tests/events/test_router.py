@@ -1,74 +1,26 @@
-"""Routers share the work: what is live first, nobody twice, nobody out of order, and nothing held up by an event that is broken."""
+"""Routers share the work: what is live first, nobody twice, nobody out of order, and nobody held up by another's thousands."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import text, update
-from sqlmodel import col, select
-from temporalio.api.enums.v1 import EventType
+from sqlalchemy import text
 from temporalio.client import Client
 
-from events.accept import Manner, accept
-from events.calls import Call, Clock, understand
+from events.accept import Manner
 from events.claim import PEOPLE_AT_ONCE, whose_turn
-from events.reach import arrival
 from events.route import Router
 from settings import DEVELOPMENT_ERASURE_KEY
 from store.session import Store
-from store.tables import BACKLOG, LIVE, AcceptedEvent, Run
-from tests.language.both import JOURNEYS
+from store.tables import BACKLOG, LIVE
+from tests.events.quiet import TAPS, call, prices, route_all, send, statuses
 from tests.language.words import Entered, Left, Tapped
-from tests.stage import Stage, only, stage
-from workflows.definition import ALWAYS, Event, journey
-from workflows.journey import Journey
+from tests.stage import Stage
 
 IMPORTED = Manner(BACKLOG, starts=False)
-TAPS = 5
-UNLUCKY = 13
-
-
-@journey(again=ALWAYS, exits_on=Left)
-async def counts_taps(j: Journey, entered: Entered) -> None:
-    for _ in range(TAPS):
-        await j.wait_for(Tapped, within=timedelta(days=3))
-
-
-@pytest.fixture
-async def quiet_house(temporal: Client, url: str) -> AsyncIterator[Stage]:
-    """The house with nobody at work, on either database, and one journey."""
-    with only([counts_taps]):
-        async with stage(temporal, url, JOURNEYS, working=False, routing_attempts=2) as up:
-            yield up
-
-
-def call(user: str, event: Event) -> Call:
-    body = {"userId": user, "event": event.name, "properties": event.model_dump(mode="json"), "messageId": uuid4().hex}
-    return understand(body, "track", Clock.real())
-
-
-async def send(up: Stage, calls: Sequence[Call], manner: Manner) -> None:
-    await accept(up.store, calls, Clock.real(), manner)
-
-
-async def prices(up: Stage, run: Run) -> list[int]:
-    """Return the prices of the taps that have been signalled to a run, in their order there."""
-    signals = [
-        event.workflow_execution_signaled_event_attributes
-        for event in await up.history(run)
-        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
-    ]
-    return [_price(json.loads(signal.input.payloads[0].data)) for signal in signals if signal.signal_name == "tapped"]
-
-
-def _price(signal: dict[str, Any]) -> int:
-    return int(next(value["data"]["price"] for value in signal.values() if isinstance(value, dict)))
 
 
 async def test_several_routers_route_each_event_once_and_each_persons_in_order(quiet_house: Stage, url: str) -> None:
@@ -127,11 +79,50 @@ async def test_an_import_starts_nothing_and_reaches_who_is_inside(quiet_house: S
     await quiet_house.router.drain()
     await send(quiet_house, [call(outside, Entered()), call(inside, Left())], IMPORTED)
 
-    await quiet_house.router.drain()
+    await route_all(quiet_house)
 
     assert not await quiet_house.runs(outside)
     assert await quiet_house.signals(await quiet_house.run(inside)) == ["left"]
     assert await statuses(quiet_house) == {"routed"}
+
+
+async def test_draining_routes_what_was_imported_of_who_is_inside_and_leaves_the_rest_of_an_import(quiet_house: Stage) -> None:
+    inside = uuid4().hex
+    await quiet_house.track(inside, Entered())
+    await quiet_house.router.drain()
+    await send(quiet_house, [call(uuid4().hex, Tapped()) for _ in range(300)], IMPORTED)
+    await send(quiet_house, [call(inside, Tapped(price=7))], IMPORTED)
+    await quiet_house.track(inside, Tapped(price=8))
+
+    await quiet_house.router.drain()
+
+    assert await prices(quiet_house, await quiet_house.run(inside)) == [7, 8]
+    assert await statuses(quiet_house) == {"pending", "routed"}
+    await route_all(quiet_house)
+    assert await statuses(quiet_house) == {"routed"}
+
+
+async def test_one_persons_burst_holds_up_nobody(quiet_house: Stage) -> None:
+    busy, other = uuid4().hex, uuid4().hex
+    await quiet_house.track(busy, Entered())
+    await quiet_house.router.drain()
+    await send(quiet_house, [call(busy, Tapped(price=price)) for price in range(600)], Manner())
+    await quiet_house.track(other, Entered())
+
+    await quiet_house.router.round()
+
+    assert (await quiet_house.run(other)).status == "running"
+
+
+async def test_everybody_has_their_turn_though_more_wait_than_a_round_takes(quiet_house: Stage) -> None:
+    early = [uuid4().hex for _ in range(PEOPLE_AT_ONCE)]
+    late = [uuid4().hex for _ in range(PEOPLE_AT_ONCE)]
+    for _ in range(3):  # each of the early ones has more than a round takes
+        await send(quiet_house, [call(person, Left()) for person in early for _ in range(20)], Manner())
+    await send(quiet_house, [call(person, Entered()) for person in [*early, *late]], Manner())
+    for _ in range(4):
+        await quiet_house.router.round()
+    assert all([await quiet_house.runs(person) for person in [*early, *late]])
 
 
 async def test_an_event_that_no_open_run_of_the_person_listens_to_makes_no_call_to_temporal(
@@ -146,7 +137,7 @@ async def test_an_event_that_no_open_run_of_the_person_listens_to_makes_no_call_
     await quiet_house.track(outside, Tapped())
     await quiet_house.track(outside, Left())
     await send(quiet_house, [call(uuid4().hex, Tapped()) for _ in range(300)], IMPORTED)
-    await quiet_house.router.drain()
+    await route_all(quiet_house)
     assert await statuses(quiet_house) == {"routed"}
     assert calls == []
 
@@ -169,74 +160,16 @@ def counted_calls(client: Client, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return calls
 
 
-async def statuses(up: Stage) -> set[str]:
-    async with up.store.read() as session:
-        return set((await session.exec(select(AcceptedEvent.status))).all())
-
-
-async def test_an_event_that_our_code_fails_at_is_dead_after_some_attempts_and_holds_up_nobody(
-    quiet_house: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    another = uuid4().hex
-    somebody = uuid4().hex
-    await quiet_house.track(somebody, Entered())
-    await quiet_house.router.drain()
-    with monkeypatch.context() as broken:
-        break_taps(broken)
-        await quiet_house.track(somebody, Tapped(price=UNLUCKY))
-        await quiet_house.track(somebody, Tapped(price=1))
-        await quiet_house.track(another, Entered())
-        await quiet_house.router.round()
-        assert (await quiet_house.run(another)).status == "running"
-        async with asyncio.timeout(10):
-            await quiet_house.router.drain()
-
-    dead, _ = await quiet_house.events(somebody, "tapped")
-    assert (dead.status, dead.attempts) == ("dead", 2)
-    assert dead.error.startswith("KeyError in unlucky, ")
-    assert "secret" not in caplog.text + dead.error
-    assert await prices(quiet_house, await quiet_house.run(somebody)) == [1]
-
-    async with quiet_house.store.write() as session:
-        await session.exec(update(AcceptedEvent).where(col(AcceptedEvent.id) == dead.id).values(status="pending", attempts=0))
-    await quiet_house.router.drain()
-    assert await prices(quiet_house, await quiet_house.run(somebody)) == [1, UNLUCKY]
-
-
-async def test_order_holds_while_an_event_is_tried_again(quiet_house: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    somebody = uuid4().hex
-    await quiet_house.track(somebody, Entered())
-    await quiet_house.router.drain()
-    with monkeypatch.context() as broken:
-        break_taps(broken)
-        await quiet_house.track(somebody, Tapped(price=UNLUCKY))
-        await quiet_house.track(somebody, Tapped(price=1))
-        await quiet_house.router.round()
-        assert await quiet_house.router.round() == 0
-    await quiet_house.router.drain()
-    assert await prices(quiet_house, await quiet_house.run(somebody)) == [UNLUCKY, 1]
-
-
-def break_taps(broken: pytest.MonkeyPatch) -> None:
-    """Put a mistake into our code that one kind of event meets."""
-
-    def unlucky(event: AcceptedEvent, user: Any) -> Any:
-        if event.data.get("price") == UNLUCKY:
-            raise KeyError("secret")
-        return arrival(event, user)
-
-    broken.setattr("events.route.arrival", unlucky)
-
-
 @pytest.mark.parametrize("lane", [LIVE, BACKLOG])
-async def test_who_is_next_is_read_from_an_index_and_never_sorted(sqlite: Any, lane: int) -> None:
+async def test_what_a_round_costs_depends_neither_on_the_backlog_nor_on_anybodys_events(sqlite: Any, lane: int) -> None:
     plan = await explained(Store(sqlite.migrated(), erasure_key=DEVELOPMENT_ERASURE_KEY), lane)
-    assert "events_to_route_first" in plan
+    assert plan.count("SEARCH events USING INDEX events_by_turn (lane=? AND person_id>?)") == 2  # the first, and each next one
     assert "TEMP B-TREE" not in plan
+    assert not [line for line in plan.splitlines() if line.startswith(("SCAN events", "SCAN people"))]
 
 
 async def explained(used: Store, lane: int) -> str:
-    statement = whose_turn[lane].compile(used.engine.sync_engine, compile_kwargs={"literal_binds": True})
+    statement = whose_turn[lane].params(after=0).compile(used.engine.sync_engine, compile_kwargs={"literal_binds": True})
     async with used.read() as session:
         plan = (await session.exec(text(f"EXPLAIN QUERY PLAN {statement}"))).all()  # type: ignore[call-overload]
     await used.close()

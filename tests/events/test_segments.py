@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -10,26 +11,31 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
-from sqlalchemy import text
+from sqlalchemy import text, update
 from sqlalchemy.dialects import sqlite
 from sqlmodel import col, select
 from temporalio.client import Client
 
-from events.accept import Manner, accept
+from events.accept import PLAINLY, Manner, accept
 from events.calls import Clock, understand
+from events.claim import claim
 from events.history import with_data, without_data
+from events.operators import Operator
+from events.replay import replay
 from events.route import Router
-from events.sweep import fill_in, next_turn, sweep, sweep_due, who_is_due
-from settings import Settings
+from events.sweep import PEOPLE_AT_ONCE, fill_in, next_turn, sweep, sweep_due, who_is_due
+from settings import DEVELOPMENT_ERASURE_KEY, Settings
 from store.session import Store
-from store.tables import BACKLOG, AcceptedEvent, Membership, Person
+from store.tables import BACKLOG, LIVE, AcceptedEvent, Membership, Person
 from tests.events.brute_force import brute_force
 from tests.events.crowd import DAY, LIVING, Bought, Complained, Visited, Waved, buyers, crowd, quiet
-from workflows.definition import Event
+from workflows.definition import JOURNEYS, Event, journey
+from workflows.journey import Journey
 from workflows.segments import Segment, performed
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+IMPORTED = Manner(BACKLOG, starts=False)
 
 
 @pytest.fixture(autouse=True)
@@ -44,13 +50,24 @@ def router(store: Store) -> Router:
     return Router(store, cast(Client, None), Settings(_env_file=None), "router")
 
 
+async def call(store: Store, kind: str, at: datetime, manner: Manner = PLAINLY, **body: Any) -> None:
+    await accept(store, [understand(body, kind, Clock(at))], Clock(at), manner)
+
+
+async def replay_all(store: Store) -> None:
+    """Replay what was refused, as if it fitted its class today."""
+    async with store.write() as session:
+        for event in (await session.exec(select(AcceptedEvent).where(AcceptedEvent.status == "invalid"))).all():
+            await session.exec(update(AcceptedEvent).where(col(AcceptedEvent.id) == event.id).values(data={}))
+            assert await replay(session, event.id or 0, Operator("ada", "it fits now", "key", START)) == ""
+
+
 async def track(store: Store, user: str, event: Event, at: datetime, **more: Any) -> None:
-    body = {"userId": user, "event": event.name, "properties": event.model_dump(mode="json"), **more}
-    await accept(store, [understand(body, "track", Clock(at))], Clock(at))
+    await call(store, "track", at, userId=user, event=event.name, properties=event.model_dump(mode="json"), **more)
 
 
 async def identify(store: Store, user: str, traits: dict[str, Any], at: datetime) -> None:
-    await accept(store, [understand({"userId": user, "traits": traits}, "identify", Clock(at))], Clock(at))
+    await call(store, "identify", at, userId=user, traits=traits)
 
 
 async def route(router: Router) -> None:
@@ -85,12 +102,6 @@ async def told(store: Store, user: str) -> list[tuple[str, datetime]]:
 
 # Whatever the order
 
-action = some.tuples(
-    some.sampled_from(["bought", "bought big", "visited", "complained", "waved", "plan", "again", "route", "sweep"]),
-    some.integers(0, 4),  # who
-    some.integers(0, 60),  # hours that pass before it
-    some.integers(0, 500),  # hours that it comes late
-)
 EVENTS: dict[str, Event] = {
     "bought": Bought(),
     "bought big": Bought(size=2),
@@ -98,6 +109,18 @@ EVENTS: dict[str, Event] = {
     "complained": Complained(),
     "waved": Waved(),
 }
+OTHER_CALLS: dict[str, dict[str, Any]] = {
+    "page": {"type": "page", "name": "Home"},
+    "unknown": {"type": "track", "event": "Never Declared"},
+    "alias": {"type": "alias"},
+    "sign in": {"type": "identify", "traits": {"plan": "pro"}},
+}
+action = some.tuples(
+    some.sampled_from([*EVENTS, *OTHER_CALLS, "import", "refused", "replay", "plan", "again", "route", "sweep"]),
+    some.integers(0, 4),  # who
+    some.integers(0, 60),  # hours that pass before it
+    some.integers(0, 500),  # hours that it comes late
+)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -119,6 +142,17 @@ async def test_late_out_of_order_and_double_events_and_time_leave_everybody_wher
         elif what == "again" and sent:
             again, event, at, message_id = sent[late % len(sent)]
             await track(store, again, event, now, timestamp=at.isoformat(), messageId=message_id)
+        elif what in ("import", "refused"):
+            size = 1 if what == "import" else "none"
+            await call(store, "track", now, IMPORTED, userId=user, event=Bought.name, properties={"size": size})
+        elif what == "replay":
+            await replay_all(store)
+        elif what in OTHER_CALLS:
+            other = f"{world}-{late % 5}"
+            names: dict[str, Any] = (
+                {"previousId": other} if what == "alias" else {"anonymousId": other} if what == "sign in" else {}
+            )
+            await call(store, OTHER_CALLS[what]["type"], now, **OTHER_CALLS[what], **names, userId=user)
         elif what == "route":
             await route(router)
         elif what == "sweep":
@@ -197,16 +231,24 @@ async def test_a_person_who_does_nothing_new_is_written_once_a_window_and_not_at
     assert await turns() == first  # it will be looked at then, and found to be where it was
 
 
-async def test_done_again_after_a_router_died_nothing_is_told_twice(store: Store, router: Router) -> None:
-    for day in (0, 1, 2, 14):
-        await track(store, "ada", Bought(), START + day * DAY)
-    await route(router)
-    before = await told(store, "ada")
-    async with store.write() as session:  # as if the router had died before it could say that they have acted
-        for event in (await session.exec(select(AcceptedEvent))).all():
-            event.status = "pending"
-    await route(router)
-    assert await told(store, "ada") == before != []
+async def test_done_again_after_a_router_died_nothing_is_told_twice(store: Store) -> None:
+    async def thanks(j: Journey, bought: Bought) -> None:
+        pass
+
+    journey()(thanks)
+    try:
+        for day in (0, 1, 2, 14):
+            await track(store, "ada", Bought(), START + day * DAY)
+        assert (found := await claim(store, "one", LIVE)) is not None
+        assert found.works
+        before = await told(store, "ada")
+        async with store.write() as session:
+            await session.exec(update(Person).values(claimed_until=None))  # its lease has run out
+        assert (again := await claim(store, "another", LIVE)) is not None
+        assert again.works
+        assert await told(store, "ada") == before != []
+    finally:
+        JOURNEYS.pop(("thanks", 1))
 
 
 async def test_apps_cannot_send_a_transition(store: Store) -> None:
@@ -260,6 +302,29 @@ async def test_a_changed_definition_is_filled_in_again(store: Store, router: Rou
             assert (await values(store, "ada"))["buyers"] == "in"
 
 
+# Several at once
+
+
+async def test_two_routers_and_two_sweepers_at_once_tell_each_transition_once(store: Store, url: str) -> None:
+    users = [uuid4().hex for _ in range(2 * PEOPLE_AT_ONCE)]
+    for user in users:
+        await track(store, user, Visited(), START)
+        await track(store, user, Bought(size=2), START)
+    stores = [store, Store(url, erasure_key=DEVELOPMENT_ERASURE_KEY)]
+    routers = [Router(each, cast(Client, None), Settings(_env_file=None), f"router-{n}") for n, each in enumerate(stores)]
+    later = START + 6 * DAY
+    await asyncio.gather(*(each.drain() for each in routers))
+    await asyncio.gather(*(sweep_all(each, later) for each in stores))
+    await sweep_all(store, later)
+    await stores[1].close()
+
+    alone = await told(store, users[0])
+    assert "crowd went quiet" in [name for name, _ in alone]
+    assert len(alone) == len({name for name, _ in alone})
+    for user in users:
+        assert await told(store, user) == alone
+
+
 # What it costs
 
 
@@ -267,9 +332,9 @@ async def test_histories_and_who_is_due_are_found_by_their_indexes(store: Store)
     if not store.is_sqlite:
         pytest.skip("how PostgreSQL goes about it depends on how much there is")
     asked = (
-        (without_data, {"person": 1, "before": 9, "names": '["a"]', "after": "2026-01-01"}, "INDEX events_by_moment"),
-        (with_data, {"person": 1, "before": 9, "names": '["a", "b"]', "after": "2026-01-01"}, "INDEX events_by_moment"),
-        (who_is_due, {"now": "2026-01-01"}, "INDEX memberships_to_turn"),
+        (without_data, {"person": 1, "fresh": False, "names": '["a"]', "after": "2026-01-01"}, "INDEX events_by_moment"),
+        (with_data, {"person": 1, "fresh": False, "names": '["a", "b"]', "after": "2026-01-01"}, "INDEX events_by_moment"),
+        (who_is_due, {"now": "2026-01-01", "resting": "[]"}, "INDEX memberships_to_turn"),
     )
     async with store.engine.connect() as connection:
         for query, params, index in asked:

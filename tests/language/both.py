@@ -187,8 +187,8 @@ def _call(user: str, at: datetime, happening: Happening) -> Call:
             context = {name: value for name, value in (("timezone", zone), ("locale", locale)) if value is not None}
             return Call(at, "/v1/identify", {"userId": user, "traits": dict(traits), "context": context})
         case Operate(action, Order(actor, reason, step)):
-            order = {"actor": actor, "reason": reason, "step": step}
-            return Call(at, f"/v1/runs/{{run_id}}/{action}", order, refusable=True)
+            who = {"X-Actor": actor, "X-Reason": reason}
+            return Call(at, f"/v1/runs/{{run_id}}/{action}", {"step": step} if step else {}, refusable=True, headers=who)
         case OptOut(topic, channel):
             consent = {"topic": topic, "channel": channel, "granted": False, "source": "test"}
             return Call(at, f"/v1/users/{user}/consent", consent, method="PUT")

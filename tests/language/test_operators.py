@@ -134,7 +134,7 @@ async def waits_for_an_operator(j: Journey, entered: Entered) -> None:
     await j.wait_for(Replied, within=days(2))
 
 
-ORDER = {"actor": "ada", "reason": "why not"}
+BY = {"X-Actor": "ada", "X-Reason": "why not"}
 
 
 async def test_an_order_that_comes_too_late_is_answered_409_with_where_the_run_is(house: Stage) -> None:
@@ -143,14 +143,14 @@ async def test_an_order_that_comes_too_late_is_answered_409_with_where_the_run_i
         await house.track(user, Entered())
         run = await house.started(user)
         await house.settled(user)
-        skipping = {**ORDER, "step": "wait:tapped"}
-        first = await house.api.post(f"/v1/runs/{run.id}/skip", json=skipping)
+        skipping = {"step": "wait:tapped"}
+        first = await house.api.post(f"/v1/runs/{run.id}/skip", json=skipping, headers=BY)
         await house.settled(user)
-        stale = await house.api.post(f"/v1/runs/{run.id}/skip", json=skipping)
-        unpaused = await house.api.post(f"/v1/runs/{run.id}/resume", json=ORDER)
-        await house.api.post(f"/v1/runs/{run.id}/exit", json=ORDER)
+        stale = await house.api.post(f"/v1/runs/{run.id}/skip", json=skipping, headers=BY)
+        unpaused = await house.api.post(f"/v1/runs/{run.id}/resume", headers=BY)
+        await house.api.post(f"/v1/runs/{run.id}/exit", headers=BY)
         await house.over(user)
-        over = await house.api.post(f"/v1/runs/{run.id}/pause", json=ORDER)
+        over = await house.api.post(f"/v1/runs/{run.id}/pause", headers=BY)
     assert first.is_success
     assert (stale.status_code, unpaused.status_code, over.status_code) == (409, 409, 409)
     assert "it is at 'wait:replied'" in stale.json()["error"]["message"]
@@ -158,15 +158,14 @@ async def test_an_order_that_comes_too_late_is_answered_409_with_where_the_run_i
 
 
 @pytest.mark.parametrize("action", ["pause", "resume", "skip", "exit"])
-@pytest.mark.parametrize("missing", ["actor", "reason"])
+@pytest.mark.parametrize("missing", ["X-Actor", "X-Reason"])
 async def test_an_order_needs_an_actor_and_a_reason(house: Stage, action: str, missing: str) -> None:
     user = await house.somebody()
-    order = {"actor": "ada", "reason": "why not", "step": "wait:tapped"}
-    del order[missing]
+    headers = {name: said for name, said in BY.items() if name != missing}
     with only([waits_for_an_operator]):
         await house.track(user, Entered())
         run = await house.started(user)
-        answer = await house.api.post(f"/v1/runs/{run.id}/{action}", json=order)
+        answer = await house.api.post(f"/v1/runs/{run.id}/{action}", json={"step": "wait:tapped"}, headers=headers)
         await end_open_runs(house, user)
     assert answer.status_code == 422
     assert missing in answer.json()["error"]["message"]
@@ -178,9 +177,9 @@ async def test_the_diary_tells_who_paused_the_run_and_why(house: Stage) -> None:
         await house.track(user, Entered())
         run = await house.started(user)
         await house.settled(user)
-        await house.api.post(f"/v1/runs/{run.id}/pause", json=ORDER)
+        await house.api.post(f"/v1/runs/{run.id}/pause", headers=BY)
         paused = await house.diary(run)
-        await house.api.post(f"/v1/runs/{run.id}/resume", json=ORDER)
+        await house.api.post(f"/v1/runs/{run.id}/resume", headers=BY)
         resumed = await house.diary(run)
         await end_open_runs(house, user)
     assert "**Paused** by ada: why not" in paused
@@ -192,7 +191,7 @@ async def test_an_exit_is_recorded_with_its_actor_and_reason(house: Stage) -> No
     with only([waits_for_an_operator]):
         await house.track(user, Entered())
         run = await house.started(user)
-        await house.api.post(f"/v1/runs/{run.id}/exit", json=ORDER)
+        await house.api.post(f"/v1/runs/{run.id}/exit", headers=BY)
         await house.over(user)
     [story] = await told(house, user)
     assert (story.status, story.reason) == ("exited", "ada: why not")

@@ -17,7 +17,6 @@ from typing import Any
 from unittest.mock import patch
 
 import cli
-import events.claim
 from connecting import connect, open_store
 from events.claim import Claim, claim, done_with
 from events.route import Router
@@ -42,7 +41,7 @@ POINTS: dict[str, tuple[str, str, str]] = {
     "router: it is written that events have acted": ("events.route", "Router._done", AFTER),
     "api: people are locked": ("events.accept", "meet", AFTER),
     "api: events are stored, and not committed": ("events.accept", "keep", AFTER),
-    "api: events are committed, and not answered": ("api.collect", "accept", AFTER),
+    "api: events are committed, and not answered": ("events.gather", "accept", AFTER),
     "import: before a batch is stored": ("events.imports", "accept", BEFORE),
     "import: a batch is stored, and not committed": ("events.imports", "_Step.keep", AFTER),
     "import: a batch is committed": ("events.imports", "accept", AFTER),
@@ -81,8 +80,8 @@ def _counts(work: Callable[..., Awaitable[Any]], done: Any) -> bool:
 def route_hastily() -> None:
     """Make the mistake that the tests are there to find: write that events have acted before they do."""
 
-    async def hasty(store: Store, me: str, lane: int) -> Claim | None:
-        claimed = await claim(store, me, lane)
+    async def hasty(store: Store, by: str, lane: int, after: int) -> Claim | None:
+        claimed = await claim(store, by, lane, after)
         if claimed is not None and claimed.works:
             async with store.write() as session:
                 await done_with(session, [event for work in claimed.works for event in work.events])
@@ -99,7 +98,7 @@ async def route() -> None:
 
 
 def main(point: str, time: str, command: list[str]) -> None:
-    events.claim.LEASE = timedelta(seconds=1)  # so that the next router need not wait for the dead one's to run out
+    patch("events.claim.LEASE", timedelta(seconds=1)).start()  # so that the next router need not wait for the dead one's to run out
     if "hastily" in command:
         route_hastily()
     if point in POINTS:

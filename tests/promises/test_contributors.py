@@ -114,7 +114,7 @@ async def test_profiles_states_and_segments_are_those_of_a_straight_computation(
     assert counts["lifecycle"] == {state: sum(known.state == state for known in expected.values()) for state in STATES}
     assert {name: [user async for user in members(api, name)] for name in SEGMENTS} == inside
     for segment in (regulars, drifting, newcomers, lookers):
-        found = await audience(store, segment, sample=len(expected), now=end)
+        found = await audience(store, segment, sample=len(expected), at=end)
         assert sorted(found.sample) == inside[segment.name]
 
 

@@ -32,7 +32,6 @@ def test_a_message_goes_out_when_nothing_speaks_against_it() -> None:
 
 REFUSALS: list[tuple[dict[str, Any], Verdict]] = [
     ({"exited": "upgraded"}, Verdict("exited", "upgraded")),
-    ({"erased": True}, Verdict("suppressed", "erased")),
     ({"reachable": False}, Verdict("suppressed", "no_address")),
     ({"opted_out": True}, Verdict("suppressed", "no_consent")),
     ({"expires": LATE}, Verdict("suppressed", "expired")),

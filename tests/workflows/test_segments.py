@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
 from workflows import lifecycle
 from workflows.definition import EVENTS, Event
 from workflows.lifecycle import ACTIVE, AT_RISK, DORMANT, NEW, RESURRECTED, Lifecycle
-from workflows.segments import SEGMENTS, Expression, Facts, Segment, hasnt, performed, state, state_of, state_turns, trait
+from workflows.segments import (
+    SEGMENTS,
+    Expression,
+    Facts,
+    Segment,
+    hasnt,
+    performed,
+    refuse_unfit,
+    state,
+    state_of,
+    state_turns,
+    trait,
+)
+from workflows.traits import TRAITS, Private, Trait
 from workflows.transitions import Became, Entered
 
 DAY = timedelta(days=1)
+HOUSE = Path(__file__).parents[2]
 TICK = datetime.resolution
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -195,3 +214,73 @@ def test_the_lifecycle_is_declared_once_with_thresholds_that_grow() -> None:
     lifecycle.lifecycle(counts=[Baked])
     with pytest.raises(TypeError, match=r"is declared already, at .*test_segments.py:\d+"):
         lifecycle.lifecycle()
+
+
+# What cannot be meant, once everything is declared
+
+
+@contextmanager
+def declared(**hints: Any) -> Iterator[None]:
+    """Let these traits be declared, with their types."""
+    TRAITS.update({name: Trait(name, hint) for name, hint in hints.items()})
+    try:
+        yield
+    finally:
+        for name in hints:
+            del TRAITS[name]
+
+
+def test_a_segment_by_a_private_trait_is_refused_with_its_place() -> None:
+    Segment("ill", trait("diagnosis") == "flu")
+    with (
+        declared(diagnosis=Private[str]),
+        pytest.raises(TypeError, match=r"test_segments.py:\d+: segment 'ill' asks for the private"),
+    ):
+        refuse_unfit()
+
+
+@pytest.mark.parametrize(
+    ("condition", "hint"),
+    [(trait("x") == "por", Literal["free", "pro"]), (trait("x").is_in(["pro", "por"]), Literal["free", "pro"])],
+)
+def test_a_value_that_a_trait_never_has_is_refused(condition: Expression, hint: Any) -> None:
+    Segment("never", condition)
+    with declared(x=hint), pytest.raises(TypeError, match="compares trait 'x' with 'por', which it never is"):
+        refuse_unfit()
+
+
+def test_a_value_that_no_undeclared_trait_has_is_refused() -> None:
+    Segment("never", trait("since") > date(2026, 1, 1))
+    with pytest.raises(TypeError, match="which it never is"):
+        refuse_unfit()
+
+
+def test_a_declared_trait_is_compared_in_its_type() -> None:
+    late = Segment("late", trait("renews_on") < date(2026, 2, 1))
+    with declared(renews_on=date):
+        refuse_unfit()
+        assert late.holds(Facts(NOW, traits={"renews_on": "2026-01-31"}), NOW)
+        assert not late.holds(Facts(NOW, traits={"renews_on": "2026-02-01"}), NOW)
+
+
+@pytest.mark.parametrize("name", ["email", "phone", "timezone", "locale"])
+def test_what_is_kept_apart_from_traits_is_asked_for_by_no_segment(name: str) -> None:
+    with pytest.raises(TypeError, match="kept apart from traits"):
+        trait(name)
+
+
+def test_windows_beyond_a_century_are_refused() -> None:
+    with pytest.raises(TypeError, match="at most 100 years"):
+        performed(Baked, within=timedelta(days=10**6))
+    with pytest.raises(TypeError, match="at most 100 years"):
+        lifecycle.lifecycle(dormant_after=timedelta.max)
+
+
+def test_what_a_segment_means_is_the_same_in_every_process() -> None:
+    code = "from workflows.segments import Segment, trait; print(Segment('s', trait('plan').is_in({'a', 'b', 'c', 'd'})).digest)"
+    said = {
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONHASHSEED": seed}, cwd=HOUSE).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(said) == 1
+    assert said != {""}

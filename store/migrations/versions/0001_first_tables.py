@@ -40,7 +40,6 @@ def people() -> None:
         Column("traits", DOCUMENT, nullable=False),
         Column("trait_times", DOCUMENT, nullable=False),
         Column("created_at", MOMENT, nullable=False),
-        Column("erased_at", MOMENT, nullable=True),
         Column("claimed_by", sa.String(), nullable=True),
         Column("claimed_until", MOMENT, nullable=True),
         sa.PrimaryKeyConstraint("id"),

@@ -24,7 +24,7 @@ def lanes() -> None:
     ):
         op.add_column("events", column)
     op.drop_index("events_to_route_first", "events")
-    op.create_index("events_to_route_first", "events", ["lane", "id"], sqlite_where=TO_ROUTE, postgresql_where=TO_ROUTE)
+    op.create_index("events_by_turn", "events", ["lane", "person_id", "id"], sqlite_where=TO_ROUTE, postgresql_where=TO_ROUTE)
 
 
 def imports() -> None:

@@ -17,6 +17,7 @@ def upgrade() -> None:
     operations()
     keys()
     erased()
+    op.add_column("events", Column("emptied", sa.Boolean(), nullable=False, server_default=sa.false()))
 
 
 def operations() -> None:

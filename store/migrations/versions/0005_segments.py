@@ -15,6 +15,7 @@ REAL_TIME = sa.text("turns_at IS NOT NULL AND clock_offset = 0")
 
 def upgrade() -> None:
     op.create_index("people_by_email", "people", [sa.text("lower(email)")])
+    op.add_column("events", Column("noted", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.create_index("events_by_moment", "events", ["person_id", "name", HAPPENED])
     op.create_table(
         "memberships",
@@ -24,7 +25,6 @@ def upgrade() -> None:
         Column("since", MOMENT, nullable=False),
         Column("turns_at", MOMENT, nullable=True),
         Column("digest", sa.String(), nullable=False),
-        Column("up_to", ID, nullable=False),
         Column("changes", sa.Integer(), nullable=False),
         Column("clock_offset", sa.Float(), nullable=False),
         sa.ForeignKeyConstraint(["person_id"], ["people.id"]),
