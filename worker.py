@@ -35,8 +35,7 @@ CACHED_RUNS = 1000
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Load the journeys, connect, and work until `stop` is set."""
-    load(settings.journeys)
+    """Connect, and work until `stop` is set. The journeys are loaded."""
     store = open_store(settings)
     try:
         client = await _unless(stop, _reach(settings))
@@ -110,7 +109,9 @@ async def main() -> None:
     stop = asyncio.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
-    await run(Settings(), stop)
+    settings = Settings()
+    load(settings.journeys)
+    await run(settings, stop)
 
 
 if __name__ == "__main__":

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from settings import DEVELOPMENT_ERASURE_KEY
 from store.session import Store
 from tests.databases import Databases, databases, postgresql, sqlite
+from tests.events.crowd import transitions
 from tests.events.quiet import quiet_house
 from tests.events.shop import shop
 
 __all__ = ["databases", "postgresql", "quiet_house", "shop", "sqlite"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_told() -> Iterator[None]:
+    with transitions():
+        yield
 
 
 @pytest.fixture

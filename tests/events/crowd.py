@@ -70,16 +70,27 @@ TOLD = (BecameBuyer, StoppedBuying, WentQuiet, WentDormant)
 def crowd(*segments: Segment, living: Lifecycle = LIVING, telling: Collection[type[Event]] = TOLD) -> Iterator[None]:
     """Let these segments, all of the crowd's unless some are given, these transitions and that lifecycle be all there are."""
     before, declared = dict(SEGMENTS), list(lifecycle.DECLARED)
-    others = {name: event for name, event in EVENTS.items() if is_transition(event) and event not in telling}
-    for name in others:
-        del EVENTS[name]
-    SEGMENTS.clear()
-    SEGMENTS.update({each.name: each for each in segments} or THEIRS)
-    lifecycle.DECLARED[:] = [(living, "tests/events/crowd.py")]
+    with transitions(*telling):
+        SEGMENTS.clear()
+        SEGMENTS.update({each.name: each for each in segments} or THEIRS)
+        lifecycle.DECLARED[:] = [(living, "tests/events/crowd.py")]
+        try:
+            yield
+        finally:
+            SEGMENTS.clear()
+            SEGMENTS.update(before)
+            lifecycle.DECLARED[:] = declared
+
+
+@contextmanager
+def transitions(*telling: type[Event]) -> Iterator[None]:
+    """Let these be all the transitions there are: every test module that was collected has declared its own."""
+    before = dict(EVENTS)
+    EVENTS.clear()
+    EVENTS.update({name: event for name, event in before.items() if not is_transition(event)})
+    EVENTS.update({event.name: event for event in telling})
     try:
         yield
     finally:
-        SEGMENTS.clear()
-        SEGMENTS.update(before)
-        lifecycle.DECLARED[:] = declared
-        EVENTS.update(others)
+        EVENTS.clear()
+        EVENTS.update(before)
