@@ -9,8 +9,8 @@ from typing import Any
 from pydantic_core import from_json
 
 # What JSON allows and PostgreSQL's does not hold: the NUL character, and numbers beyond a double, which is one of at least
-# three digits in its exponent or two hundred before it.
-UNFIT = re.compile(rb"\\u0000|\d[eE]\+?\d{3}|\d{200}")
+# three digits in its exponent or two hundred before it. Ids are full of `3e123`; a number stands where a value begins.
+UNFIT = re.compile(rb"\\u0000|(?:^|[\s\[:,])-?[\d.]+[eE]\+?\d{3}|\d{200}")
 
 
 def read_json(raw: bytes) -> Any:
