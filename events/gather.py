@@ -16,7 +16,7 @@ from store.session import Store
 log = logging.getLogger(__name__)
 
 TOGETHER = 1000  # calls, beyond which no more requests join
-SIDE_BY_SIDE = 4  # transactions on PostgreSQL, so that a person whose lock is taken holds up few
+SIDE_BY_SIDE = 2  # transactions on PostgreSQL, so that a person whose lock is taken holds up few
 
 
 @dataclass(frozen=True)

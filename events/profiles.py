@@ -59,6 +59,14 @@ class Profile:
     touched: bool = False
     readdressed: bool = False  # an address that may be a name of theirs is theirs no more
     tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
+    indexed: dict[str, Any] = field(init=False)  # as it was read
+
+    def __post_init__(self) -> None:
+        self.indexed = self.who()
+
+    def who(self) -> dict[str, Any]:
+        """Return what people are found by, which seldom changes and costs more to write."""
+        return {"user_id": self.user_id, "created_at": self.created_at, **{name: self.columns[name] for name in ADDRESSES}}
 
     @property
     def erased(self) -> bool:
@@ -174,8 +182,11 @@ async def name(connection: AsyncConnection, names: Mapping[str, int]) -> None:
 async def keep(connection: AsyncConnection, profiles: Iterable[Profile]) -> None:
     """Write back what has been learnt."""
     profiles = list(profiles)
-    if touched := [_row(each) for each in profiles if each.touched]:
-        await update_rows(connection, people, touched)
+    touched = [each for each in profiles if each.touched]
+    if learnt := [_row(each) for each in touched if each.who() == each.indexed]:
+        await update_rows(connection, people, learnt)
+    if changed := [{**each.who(), **_row(each)} for each in touched if each.who() != each.indexed]:
+        await update_rows(connection, people, changed)
     if readdressed := [_addresses(each) for each in profiles if each.readdressed]:
         await connection.execute(former_addresses, readdressed)
     seen = sorted((row for each in profiles for row in each.tokens.values()), key=_seen_at)
@@ -233,5 +244,5 @@ def _addresses(profile: Profile) -> dict[str, Any]:
 
 
 def _row(profile: Profile) -> dict[str, Any]:
-    known = {"user_id": profile.user_id, "created_at": profile.created_at}
-    return {**known, **profile.columns, "traits": profile.traits, "trait_times": profile.times, "id": profile.id}
+    told = {name: profile.columns[name] for name in TOLD.values()}
+    return {**told, "traits": profile.traits, "trait_times": profile.times, "id": profile.id}

@@ -9,8 +9,10 @@ from typing import Any
 from pydantic_core import from_json
 
 # What JSON allows and PostgreSQL's does not hold: the NUL character, and numbers beyond a double, which is one of at least
-# three digits in its exponent or two hundred before it. Ids are full of `3e123`; a number stands where a value begins.
-UNFIT = re.compile(rb"\\u0000|(?:^|[\s\[:,])-?[\d.]+[eE]\+?\d{3}|\d{200}")
+# three digits in its exponent or two hundred before it.
+UNFIT = re.compile(rb"\\u0000|\d[eE]\+?\d{3}|\d{200}")
+LONGEST = 1000  # digits of a number, beyond which it is looked at in any case
+NUMBER, BEFORE_A_VALUE = b"0123456789.-", b"[:, \t\r\n"
 
 
 def read_json(raw: bytes) -> Any:
@@ -19,7 +21,15 @@ def read_json(raw: bytes) -> Any:
     Raises ValueError for what is none, and for a number that no double holds.
     """
     value = from_json(raw, allow_inf_nan=False, cache_strings="keys")
-    return fit(value) if UNFIT.search(raw) else value
+    return fit(value) if any(_is_unfit(raw, found) for found in UNFIT.finditer(raw)) else value
+
+
+def _is_unfit(raw: bytes, found: re.Match[bytes]) -> bool:
+    """Ids are full of `3e123`: an exponent is a number's only if that begins where a value does."""
+    if b"e" not in found[0].lower():
+        return True
+    before = raw[max(0, found.start() - LONGEST) : found.start()].rstrip(NUMBER)
+    return not before or before[-1] in BEFORE_A_VALUE
 
 
 def fit(value: Any) -> Any:
