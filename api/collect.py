@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic_core import to_json
+from starlette.types import Receive, Scope, Send
 
 from api.access import may_send
 from api.body import BODY_BYTES, CALL_BYTES, BoundedRequest, refuse_larger
@@ -32,12 +33,13 @@ class Door(APIRoute):
     To have FastAPI solve dependencies and render the answer costs more than to store a call (`python -m bench.ingest`).
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        async def handle(request: Request) -> Response:
-            answer: Response = await self.endpoint(BoundedRequest(request.scope, request.receive))
-            return answer
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        self.app = self._serve
 
-        return handle
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer: Response = await self.endpoint(BoundedRequest(scope, receive))
+        await answer(scope, receive, send)
 
 
 router = APIRouter(route_class=Door, tags=["Events"])
