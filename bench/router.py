@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
@@ -26,6 +26,7 @@ from engine.postgres import throwaway_postgres
 from engine.server import serve
 from events.accept import Manner, accept
 from events.calls import Clock, understand
+from events.meeting import meet
 from events.route import Router
 from loading import load
 from settings import Settings
@@ -149,16 +150,13 @@ async def _with_open_runs(up: Bench, counts: Sequence[int]) -> dict[str, float]:
 async def _park(up: Bench, count: int) -> None:
     async with up.store.read() as session:
         there = (await session.exec(select(func.count()).where(col(Run.workflow_id).like("parked/%")))).one()
-    now = datetime.now(UTC)
+    clock = Clock.real()
     for first in range(there, count, BATCH):
         names = [f"parked-{number}" for number in range(first, min(first + BATCH, count))]
-        person = {"created_at": now, "zone": "", "locale": "", "traits": {}, "trait_times": {}}
         async with up.store.write(durable=False) as session:
             connection = await session.connection()
-            await connection.execute(insert(Person), [{**person, "user_id": name} for name in names])
-            known = select(Person.id, Person.user_id).where(col(Person.user_id).in_(names))
-            rows = [_parked(person_id or 0, name, now) for person_id, name in (await session.exec(known)).all()]
-            await connection.execute(insert(Run), rows)
+            people = await meet(connection, names, clock)
+            await connection.execute(insert(Run), [_parked(people[name].id, name, clock.at) for name in names])
     if not up.store.is_sqlite:
         async with up.store.write() as session:
             await session.exec(text("ANALYZE"))  # type: ignore[call-overload]
