@@ -27,8 +27,8 @@ from workflows.segments import LIFECYCLE
 log = logging.getLogger(__name__)
 
 INSIDE = -1  # no lane of events: all that waits of people who are in a journey
-PEOPLE_LOOKED_AT = 200  # of a round
-EVENTS_EACH = 50  # of a person, in one round: nobody's thousands hold up the others
+PEOPLE_LOOKED_AT = {LIVE: 200, INSIDE: 200, BACKLOG: 20}  # in a round: a backlog's are short, for what is live waits meanwhile
+EVENTS_EACH = {LIVE: 50, INSIDE: 50, BACKLOG: 10}  # of a person, in one round: nobody's thousands hold up the others
 CONCERNING = ("run", "exit", "merge")  # kinds that always concern a run, one that its row says is over too
 PEOPLE_AT_ONCE = 32  # whose events act, side by side
 
@@ -60,7 +60,7 @@ def _whose_turn(lane: int) -> Any:
     first = core_select(_next(lane, bindparam("after", type_=Id)).label("person"), literal_column("1").label("place"))
     turn = first.cte("turn", recursive=True)
     others = core_select(_next(lane, turn.c.person), turn.c.place + 1)
-    turn = turn.union_all(others.where(turn.c.person.is_not(None), turn.c.place < PEOPLE_LOOKED_AT))
+    turn = turn.union_all(others.where(turn.c.person.is_not(None), turn.c.place < PEOPLE_LOOKED_AT[lane]))
     return core_select(people.c.id, free.label("is_free")).select_from(turn.join(people, people.c.id == turn.c.person))
 
 
@@ -102,7 +102,7 @@ def _at_a_glance(at_most: int) -> dict[str, Any]:
     return {dialect: theirs.select_from(found) for dialect, found in found_by.items()}
 
 
-at_a_glance = {at_most: _at_a_glance(at_most) for at_most in (EVENTS_EACH, 1)}
+at_a_glance = {at_most: _at_a_glance(at_most) for at_most in {*EVENTS_EACH.values(), 1}}
 in_full = select(AcceptedEvent).where(among(col(AcceptedEvent.id), "events")).order_by(col(AcceptedEvent.id))
 their_runs = select(Run).where(among(col(Run.person_id), "people"), col(Run.ended_at).is_(None))
 themselves = select(Person).where(among(col(Person.id), "people"))
@@ -160,12 +160,12 @@ async def claim(store: Store, by: str, lane: int, after: int = 0) -> Claim | Non
     if not waiting:
         return None
     try:
-        claimed = await _take(store, by, waiting, EVENTS_EACH)
+        claimed = await _take(store, by, waiting, EVENTS_EACH[lane])
     except Exception as error:
         if is_outage(error):
             raise
         log.error("claiming %s people met an error of ours, so each is claimed alone: %s", len(waiting), fault(error))
-        claimed = await _one_by_one(store, by, waiting)
+        claimed = await _one_by_one(store, by, waiting, EVENTS_EACH[lane])
     return replace(claimed, last=claimed.last or last)
 
 
@@ -174,18 +174,18 @@ async def _free_in_turn(store: Store, lane: int, after: int) -> tuple[list[int],
     async with store.read() as session:
         while True:
             looked_at = (await (await session.connection()).execute(whose_turn[lane], {"after": after})).all()
-            last = max(person for person, _ in looked_at) if len(looked_at) == PEOPLE_LOOKED_AT else 0
+            last = max(person for person, _ in looked_at) if len(looked_at) == PEOPLE_LOOKED_AT[lane] else 0
             waiting = sorted(person for person, is_free in looked_at if is_free)
             if waiting or after == last == 0:
                 return waiting, last
             after = last
 
 
-async def _one_by_one(store: Store, by: str, waiting: Iterable[int]) -> Claim:
+async def _one_by_one(store: Store, by: str, waiting: Iterable[int], most: int) -> Claim:
     """Claim each alone; of whoever meets an error of ours again, the first event alone, for it may be a later one's."""
     done, works, broken, last = 0, list[Work](), dict[int, str](), 0
     for person in waiting:
-        for at_most in (EVENTS_EACH, 1):
+        for at_most in (most, 1):
             try:
                 claimed = await _take(store, by, [person], at_most)
             except Exception as error:
