@@ -8,14 +8,11 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import (
     DeleteWorkflowExecutionRequest,
     GetWorkflowExecutionHistoryRequest,
-    ListWorkflowExecutionsRequest,
 )
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from events.temporal import describe
-
-PAGE = 1000
+from events.temporal import describe, listed
 
 
 async def delete_histories(client: Client, workflow_ids: Sequence[str]) -> bool:
@@ -39,27 +36,13 @@ async def delete_execution(client: Client, workflow_id: str, run_id: str) -> Non
 
 async def _executions(client: Client, workflow_id: str) -> AsyncIterator[str]:
     """Find the executions: the list may lag behind, so the latest is asked for too, and those that it continues."""
-    async for run_id in _listed(client, workflow_id):
-        yield run_id
+    async for info in listed(client, f"WorkflowId = {_quoted(workflow_id)}"):
+        yield info.execution.run_id
     latest = await describe(client, workflow_id)
     run_id = latest.workflow_execution_info.execution.run_id if latest is not None else ""
     while run_id:
         yield run_id
         run_id = await _continued(client, workflow_id, run_id)
-
-
-async def _listed(client: Client, workflow_id: str) -> AsyncIterator[str]:
-    token = b""
-    while True:
-        request = ListWorkflowExecutionsRequest(
-            namespace=client.namespace, page_size=PAGE, next_page_token=token, query=f"WorkflowId = {_quoted(workflow_id)}"
-        )
-        answer = await client.workflow_service.list_workflow_executions(request, retry=True)
-        for info in answer.executions:
-            yield info.execution.run_id
-        token = answer.next_page_token
-        if not token:
-            return
 
 
 async def _continued(client: Client, workflow_id: str, run_id: str) -> str:

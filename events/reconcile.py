@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import update
 from sqlmodel import col, select
-from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
 from temporalio.client import Client
 
 from events.for_ever import for_ever
 from events.histories import delete_execution
 from events.operators import ASKED
-from events.temporal import Seen, look, seen, standing
+from events.temporal import listed, look, seen, standing
 from store.session import Store
 from store.tables import Operation, Run
 
@@ -25,7 +24,7 @@ EVERY = timedelta(seconds=20)
 SETTLING = timedelta(seconds=5)  # younger runs may not be listed yet
 ORPHANED = timedelta(minutes=1)  # workflows without a row are left alone before
 CLOSING = timedelta(seconds=2)  # from the closing of a row to that of its workflow, with time to spare
-PAGE = 1000
+IDS_AT_ONCE = 1000
 ASKED_AT_ONCE = 20  # runs that do not say where they stand take their time
 
 # What became of a run whose workflow was closed from outside, by Temporal's status.
@@ -54,22 +53,23 @@ async def reconcile(store: Store, client: Client, task_queue: str) -> int:
 
     An open workflow without a row is nobody's: its person was erased while it was being started. It is ended and deleted.
     """
-    listed = {each.run_id: each async for each in _open_workflows(client, task_queue) if each.run_id}
+    running_there = f"TaskQueue = '{task_queue}' AND ExecutionStatus = 'Running'"
+    there = {each.run_id: each async for info in listed(client, running_there) if (each := seen(info)).run_id}
     now = datetime.now(UTC)
     async with store.read() as session:
         running = select(Run).where(col(Run.ended_at).is_(None), Run.status == "running", Run.requested_at < now - SETTLING)
         rows = (await session.exec(running)).all()
         others: list[Run] = []
-        for some in _chunks(sorted(listed.keys() - {run.id for run in rows})):
+        for some in _chunks(sorted(there.keys() - {run.id for run in rows})):
             others += (await session.exec(select(Run).where(col(Run.id).in_(some)))).all()
     ended = [run for run in others if run.ended_at is not None]
     if ended:  # most have only just closed their row, and close their workflow in a moment: what is still open then is not
         await asyncio.sleep(CLOSING.total_seconds())
-    wrong = [*(run for run in rows if run.id not in listed), *ended]
+    wrong = [*(run for run in rows if run.id not in there), *ended]
     for run in wrong:
         await put_right(store, client, run)
     known = {run.id for run in (*rows, *others)}
-    nobodys = [each for each in listed.values() if each.run_id not in known and each.started_at < now - ORPHANED]
+    nobodys = [each for each in there.values() if each.run_id not in known and each.started_at < now - ORPHANED]
     for each in nobodys:
         log.warning("run %s is open in Temporal and has no row: it is ended there, and deleted", each.run_id)
         await delete_execution(client, each.workflow_id, each.execution)
@@ -93,7 +93,7 @@ async def settle_orders(store: Store, client: Client) -> None:
 
 def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     """Split what a database takes only so much of in one statement."""
-    return (ids[first : first + PAGE] for first in range(0, len(ids), PAGE))
+    return (ids[first : first + IDS_AT_ONCE] for first in range(0, len(ids), IDS_AT_ONCE))
 
 
 async def put_right(store: Store, client: Client, run: Run) -> None:
@@ -118,21 +118,3 @@ async def _reopen(store: Store, run: Run) -> None:
         if (await session.exec(select(Run.id).where(*same, col(Run.ended_at).is_(None)))).first() is None:
             again = update(Run).where(col(Run.id) == run.id, col(Run.ended_at).is_not(None))
             await session.exec(again.values(status="running", reason="reset in Temporal", ended_at=None))
-
-
-async def _open_workflows(client: Client, task_queue: str) -> AsyncIterator[Seen]:
-    """List Temporal's open runs of ours. Asked of the raw service: the SDK's own list stumbles over paused ones."""
-    token = b""
-    while True:
-        request = ListWorkflowExecutionsRequest(
-            namespace=client.namespace,
-            page_size=PAGE,
-            next_page_token=token,
-            query=f"TaskQueue = '{task_queue}' AND ExecutionStatus = 'Running'",
-        )
-        answer = await client.workflow_service.list_workflow_executions(request, retry=True)
-        for info in answer.executions:
-            yield seen(info)
-        token = answer.next_page_token
-        if not token:
-            return

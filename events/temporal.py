@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -12,7 +13,11 @@ from pydantic import ValidationError
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
-from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse
+from temporalio.api.workflowservice.v1 import (
+    DescribeWorkflowExecutionRequest,
+    DescribeWorkflowExecutionResponse,
+    ListWorkflowExecutionsRequest,
+)
 from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -28,6 +33,7 @@ MEMO = "run_id"
 ANSWERS_WITHIN = timedelta(seconds=10)  # or is asked again: less than a claim lasts, so that no call of an old one comes late
 OPEN = ("RUNNING", "PAUSED")
 QUERY_SECONDS = 2
+PAGE = 1000
 
 
 class Told(Enum):
@@ -108,6 +114,19 @@ async def describe(client: Client, workflow_id: str) -> DescribeWorkflowExecutio
         if error.status == RPCStatusCode.NOT_FOUND:
             return None
         raise
+
+
+async def listed(client: Client, query: str) -> AsyncIterator[WorkflowExecutionInfo]:
+    """List the workflows that a query finds. Asked of the raw service: the SDK's own list stumbles over paused ones."""
+    token = b""
+    while True:
+        request = ListWorkflowExecutionsRequest(namespace=client.namespace, page_size=PAGE, next_page_token=token, query=query)
+        answer = await client.workflow_service.list_workflow_executions(request, retry=True)
+        for info in answer.executions:
+            yield info
+        token = answer.next_page_token
+        if not token:
+            return
 
 
 async def look(client: Client, workflow_id: str) -> Seen | None:
