@@ -97,10 +97,11 @@ async def may_read(request: Request, settings: InSettings) -> None:
     _let_in(request, grant)
 
 
-def may_send(request: Request, settings: Settings, body: Mapping[str, Any]) -> Clock:
+def may_send(request: Request, settings: Settings, by_header: Grant | None, body: Mapping[str, Any]) -> Clock:
     """Let a key in that may send, from the header or the body; say when its calls are accepted."""
-    keys = [key for key in (presented(request), body.get("writeKey")) if isinstance(key, str)]
-    grants = [grant for grant in (_granted(request, settings, key) for key in keys) if grant is not None]
+    stated = body.get("writeKey")
+    by_body = _granted(request, settings, stated) if isinstance(stated, str) else None
+    grants = [grant for grant in (by_header, by_body) if grant is not None]
     sending = sorted((grant for grant in grants if grant.scope != "read"), key=lambda grant: grant.scope == "ingest")
     if sending:
         _let_in(request, sending[0])
@@ -110,11 +111,13 @@ def may_send(request: Request, settings: Settings, body: Mapping[str, Any]) -> C
     raise Problem(401, "unauthorized", GIVE_WRITE, WHO)
 
 
-def refuse_wrong_header(request: Request, settings: Settings) -> None:
-    """Refuse a key in the header that is none. Without one, the key may be in the body."""
+def granted_by_header(request: Request, settings: Settings) -> Grant | None:
+    """Return what the key in the header grants; None without one: it may be in the body. Refuses one that is no key."""
     secret = presented(request)
-    if secret and keyring_of(request).grant(secret, settings, datetime.now(UTC)) is None:
+    grant = _granted(request, settings, secret)
+    if secret and grant is None:
         raise Problem(401, "unauthorized", GIVE_WRITE, WHO)
+    return grant
 
 
 def _granted(request: Request, settings: Settings, secret: str | None) -> Grant | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -22,6 +22,8 @@ from events.calls import Call, Clock, Unidentified, moment, understand, understa
 from events.gather import Gathering
 
 log = logging.getLogger(__name__)
+
+Served = TypeVar("Served", bound=Callable[..., Any])
 
 BATCH_CALLS = 2500  # Segment's limit
 STRICT_HEADER = "X-Strict-Mode"
@@ -80,114 +82,75 @@ IDENTIFY = {
     "traits": {"email": "ada@example.org", "phone": "+4915112345678", "plan": "free"},
     "context": {"timezone": "Europe/Berlin", "locale": "de", "device": {"token": "d3v1c3", "type": "android"}},
 }
+SEEN = {**IDENTITY, "name": {"type": "string"}, "properties": {"type": "object"}}
+PAGE = {"userId": "user-42", "name": "Pricing", "properties": {"url": "https://example.org/pricing"}}
+SCREEN = {"userId": "user-42", "name": "Settings"}
+GROUP = {"userId": "user-42", "groupId": "acme", "traits": {"plan": "team"}}
+ALIAS = {"userId": "user-42", "previousId": "b1d2"}
+CALLS = {"batch": {"type": "array", "items": {"type": "object"}}}
 BATCH = {"batch": [{"type": "identify", **IDENTIFY}, {"type": "track", **TRACK}], "sentAt": "2026-03-02T08:30:01Z"}
 
 
-def documented(properties: dict[str, Any], example: dict[str, Any], required: list[str]) -> dict[str, Any]:
-    """Describe a body that we read ourselves, more leniently than a schema says."""
-    schema = {"type": "object", "properties": properties, "required": required}
+def door(
+    path: str, summary: str, properties: dict[str, Any], example: dict[str, Any], *required: str
+) -> Callable[[Served], Served]:
+    """Declare a door, and describe its body, which we read ourselves, more leniently than a schema says."""
+    schema = {"type": "object", "properties": properties, "required": list(required)}
     content = {"application/json": {"schema": schema, "example": example}}
-    return {"requestBody": {"required": True, "content": content}, "security": [{"Bearer": []}, {"Basic": []}]}
+    extra = {"requestBody": {"required": True, "content": content}, "security": [{"Bearer": []}, {"Basic": []}]}
+    return router.post(path, summary=summary, response_model=Accepted, responses=WRONG, openapi_extra=extra)
 
 
-@router.post(
+@door(
     "/v1/track",
-    summary="Say what a person did",
-    response_model=Accepted,
-    responses=WRONG,
-    openapi_extra=documented({**IDENTITY, "event": {"type": "string"}, "properties": {"type": "object"}}, TRACK, ["event"]),
+    "Say what a person did",
+    {**IDENTITY, "event": {"type": "string"}, "properties": {"type": "object"}},
+    TRACK,
+    "event",
 )
 async def track(request: Request) -> JSONResponse:
     """Store an event; it is durable when this answers. An unknown or malformed one is kept, and acts on nothing."""
     return await _one(request, "track")
 
 
-@router.post(
-    "/v1/identify",
-    summary="Say what is known of a person",
-    response_model=Accepted,
-    responses=WRONG,
-    openapi_extra=documented({**IDENTITY, "traits": {"type": "object"}}, IDENTIFY, []),
-)
+@door("/v1/identify", "Say what is known of a person", {**IDENTITY, "traits": {"type": "object"}}, IDENTIFY)
 async def identify(request: Request) -> JSONResponse:
     """Store traits, time zone, language, addresses and devices, each as of the call's timestamp."""
     return await _one(request, "identify")
 
 
-@router.post(
-    "/v1/page",
-    summary="Say which page a person saw",
-    response_model=Accepted,
-    responses=WRONG,
-    openapi_extra=documented(
-        {**IDENTITY, "name": {"type": "string"}, "properties": {"type": "object"}},
-        {"userId": "user-42", "name": "Pricing", "properties": {"url": "https://example.org/pricing"}},
-        [],
-    ),
-)
+@door("/v1/page", "Say which page a person saw", SEEN, PAGE)
 async def page(request: Request) -> JSONResponse:
     """Keep it; where a journey knows the event `Page Viewed`, it is that, its `name` the property `view`."""
     return await _one(request, "page")
 
 
-@router.post(
-    "/v1/screen",
-    summary="Say which screen a person saw",
-    response_model=Accepted,
-    responses=WRONG,
-    openapi_extra=documented(
-        {**IDENTITY, "name": {"type": "string"}, "properties": {"type": "object"}}, {"userId": "user-42", "name": "Settings"}, []
-    ),
-)
+@door("/v1/screen", "Say which screen a person saw", SEEN, SCREEN)
 async def screen(request: Request) -> JSONResponse:
     """Keep it; where a journey knows the event `Screen Viewed`, it is that, its `name` the property `view`."""
     return await _one(request, "screen")
 
 
-@router.post(
+@door(
     "/v1/group",
-    summary="Say which group a person is in",
-    response_model=Accepted,
-    responses=WRONG,
-    openapi_extra=documented(
-        {**IDENTITY, "groupId": {"type": "string"}, "traits": {"type": "object"}},
-        {"userId": "user-42", "groupId": "acme", "traits": {"plan": "team"}},
-        ["groupId"],
-    ),
+    "Say which group a person is in",
+    {**IDENTITY, "groupId": {"type": "string"}, "traits": {"type": "object"}},
+    GROUP,
+    "groupId",
 )
 async def group(request: Request) -> JSONResponse:
     """Set the person's trait `group_id`; the group's own traits are kept with the call, and act on nothing."""
     return await _one(request, "group")
 
 
-@router.post(
-    "/v1/alias",
-    summary="Say who somebody was before",
-    response_model=Accepted,
-    responses=WRONG,
-    openapi_extra=documented(
-        {**IDENTITY, "previousId": {"type": "string"}}, {"userId": "user-42", "previousId": "b1d2"}, ["previousId"]
-    ),
-)
+@door("/v1/alias", "Say who somebody was before", {**IDENTITY, "previousId": {"type": "string"}}, ALIAS, "previousId")
 async def alias(request: Request) -> JSONResponse:
     """Let the two names be one person's from now on."""
     return await _one(request, "alias")
 
 
-@router.post(
-    "/v1/import",
-    summary="Send many calls at once, as old libraries do",
-    response_model=Accepted,
-    responses=WRONG,
-    openapi_extra=documented({"batch": {"type": "array", "items": {"type": "object"}}}, BATCH, ["batch"]),
-)
-@router.post(
-    "/v1/batch",
-    summary="Send many calls at once",
-    response_model=Accepted,
-    responses=WRONG,
-    openapi_extra=documented({"batch": {"type": "array", "items": {"type": "object"}}}, BATCH, ["batch"]),
-)
+@door("/v1/import", "Send many calls at once, as old libraries do", CALLS, BATCH, "batch")
+@door("/v1/batch", "Send many calls at once", CALLS, BATCH, "batch")
 async def batch(request: Request) -> JSONResponse:
     """Store up to 2,500 calls, 32 KB each and 500 KB together, all or none."""
     body, clock = await _read(request, BODY_BYTES)
@@ -209,11 +172,11 @@ async def _one(request: Request, kind: str) -> JSONResponse:
 
 async def _read(request: Request, limit: int) -> tuple[dict[str, Any], Clock]:
     """Return what a call says, and when it is accepted. What is refused is refused as early as it can be."""
-    await refuse_unread(request)
+    grant = await refuse_unread(request)
     refuse_larger(len(await request.body()), limit)
     refuse_unstored(request)
     body = _object(await request.json())
-    return body, may_send(request, request.app.state.settings, body)
+    return body, may_send(request, request.app.state.settings, grant, body)
 
 
 async def _store(request: Request, calls: Sequence[Call], clock: Clock) -> None:

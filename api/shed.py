@@ -8,8 +8,9 @@ from time import monotonic
 from fastapi import Request
 from sqlmodel import func, select
 
-from api.access import fresh_keys, refuse_wrong_header
+from api.access import fresh_keys, granted_by_header
 from api.errors import Problem
+from api.keyring import Grant
 from events.claim import to_route
 from events.gather import Gathering
 from settings import Settings
@@ -37,15 +38,18 @@ class Load:
         return self.waiting
 
 
-async def refuse_unread(request: Request) -> None:
-    """Refuse a call by what is known before its body is: too much waits already, or the key in its header is none."""
+async def refuse_unread(request: Request) -> Grant | None:
+    """Refuse a call by what is known before its body is: too much waits already, or the key in its header is none.
+
+    Returns what that key grants.
+    """
     load: Load = request.app.state.load
     settings: Settings = request.app.state.settings
     refuse_unstored(request)
     if await load.unrouted(request.app.state.store, settings.shed_at) > settings.shed_at:
         raise Problem(429, "overloaded", "too many events wait to be routed; send this again in a second", AGAIN)
     await fresh_keys(request)
-    refuse_wrong_header(request, settings)
+    return granted_by_header(request, settings)
 
 
 def refuse_unstored(request: Request) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
 from typing import Any, TypeVar
 
 from sqlalchemy import select
@@ -12,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.calls import Call, Clock
-from events.joining import joins
+from events.joining import Join, joins
 from events.meeting import meet
 from events.profiles import Profile, keep, nobody
 from events.segments import expect
@@ -71,9 +73,11 @@ async def _accept(store: Store, calls: Sequence[Call], clock: Clock, manner: Man
     async with store.write(durable=manner.durable) as session:
         connection = await session.connection()
         fresh = await _fresh(connection, calls)
-        people = await meet(connection, {call.user_id for call in fresh}, clock, joins(fresh))
+        said = [joins(call) for call in fresh]
+        people = await meet(connection, {call.user_id for call in fresh}, clock, list(chain(*said)))
         erased = {name for name, person in people.items() if person.erased}
-        rows = [row(call, people[call.user_id], clock, manner) for call in fresh if erased.isdisjoint(_about(call))]
+        kept = [call for call, joined in zip(fresh, said, strict=True) if erased.isdisjoint(_about(call, joined))]
+        rows = [row(call, people[call.user_id], clock, manner) for call in kept]
         if rows:
             await insert_rows(connection, events, rows)
         routed = {each["person_id"] for each in rows if each["status"] == "pending"}
@@ -93,17 +97,14 @@ def _everybody(people: Mapping[str, Profile]) -> Collection[Profile]:
 def objections(call: Call) -> list[str]:
     """Say what would not be taken of a call: its own fault, what was odd about it, and what no profile takes."""
     notes = [each for each in (call.error, *call.notes) if each]
-    if call.status != "invalid" and call.kind in TEACHING:
-        nobody(call.user_id, call.occurred_at).learn(_taught(call), call.context, call.occurred_at, notes)
+    _learn(nobody(call.user_id, call.occurred_at), call, call.occurred_at, notes)
     return notes
 
 
 def row(call: Call, person: Profile, clock: Clock, manner: Manner) -> dict[str, Any]:
     """Let a call act on the person's profile, and return its event's row."""
     notes = call.notes.copy()
-    changed: dict[str, Any] = {}
-    if call.status != "invalid" and call.kind in TEACHING:
-        changed = person.learn(_taught(call), call.context, min(call.occurred_at, clock.at), notes)
+    changed = _learn(person, call, min(call.occurred_at, clock.at), notes)
     if notes:
         log.warning("call %s: %s", call.message_id, "; ".join(notes))
     return {
@@ -126,6 +127,13 @@ def row(call: Call, person: Profile, clock: Clock, manner: Manner) -> dict[str, 
     }
 
 
+def _learn(person: Profile, call: Call, at: datetime, notes: list[str]) -> dict[str, Any]:
+    """Let a person's profile take in what a call teaches; return what changed."""
+    if call.status == "invalid" or call.kind not in TEACHING:
+        return {}
+    return person.learn(_taught(call), call.context, at, notes)
+
+
 def _taught(call: Call) -> Mapping[str, Any]:
     """Return the traits that a call states of its person: whose member they are is one, what their group is like is none."""
     match call.kind:
@@ -146,10 +154,10 @@ def _status(call: Call, changed: Mapping[str, Any], person: Profile) -> str:
     return "pending" if changed and call.status in ("unknown", "routed") else call.status
 
 
-def _about(call: Call) -> Iterator[str]:
+def _about(call: Call, joined: Iterable[Join]) -> Iterator[str]:
     """Yield the names of whoever a call is about: of both, if it says that two are one for certain."""
     yield call.user_id
-    yield from (name for join in joins([call]) if join.firm for name in join.others)
+    yield from (name for join in joined if join.firm for name in join.others)
 
 
 async def _fresh(connection: AsyncConnection, calls: Sequence[Call]) -> list[Call]:

@@ -41,9 +41,9 @@ def is_user(name: str) -> bool:
     return not name.startswith((ANONYMOUS, EMAIL, PHONE))
 
 
-def joins(calls: Iterable[Call]) -> list[Join]:
-    """Return what calls say of who is who, in their order."""
-    return [join for call in calls if call.status != "invalid" for join in _said(call)]
+def joins(call: Call) -> list[Join]:
+    """Return what a call says of who is who."""
+    return [] if call.status == "invalid" else _said(call)
 
 
 def circles(names: Iterable[str], joined: Sequence[Join], known: Mapping[str, tuple[int, str]]) -> dict[str, Circle]:
