@@ -13,19 +13,16 @@ import typer
 from fastapi.encoders import jsonable_encoder
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
-from temporalio.service import RPCError
 
 from connecting import connect, open_store
+from events.erase import WAITS, finish
 from events.erase import erase as erase_person
-from events.erase import finish
 from events.export import export as export_person
 from events.keys import SCOPES, Refused, Scope, add, listed, revoke, rotate
 from events.lookup import Ambiguous
 from events.operators import Operator
 from settings import Settings
-from store.outage import NotCompacted
 from store.session import Store
 from store.tables import Operation
 
@@ -95,7 +92,7 @@ def erase(user: str, reason: Reason, actor: Actor = "") -> None:
             raise typer.BadParameter(f"nobody is known as {user!r}")
         try:
             done = await finish(store, await connect(settings), erasure)
-        except (RPCError, RuntimeError, OSError, SQLAlchemyError, NotCompacted):
+        except WAITS:
             done = False
         return "" if done else " The workers go on until Temporal has none of their histories left."
 

@@ -69,9 +69,10 @@ def refuse_larger(size: int, limit: int, what: str = "the body") -> None:
 
 def unpacked(body: bytes, encoding: str) -> bytes:
     """Undo the content encoding, none or gzip, without ever holding more than the limit."""
-    if encoding.strip().lower() == "identity":
+    coding = encoding.strip().lower()
+    if coding == "identity":
         return body
-    if encoding.strip().lower() != "gzip":
+    if coding != "gzip":
         raise Problem(400, "unknown_encoding", f"Content-Encoding {encoding!r} is not known here; send gzip, or none")
     unzip = zlib.decompressobj(GZIP)
     try:

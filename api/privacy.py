@@ -10,18 +10,15 @@ from fastapi import APIRouter, Response
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
-from temporalio.service import RPCError
 
 from api.access import ADMIN, InOperator, InStore, InTemporal
 from api.body import BoundedRoute
 from api.errors import problems
 from api.people import UserId
-from events.erase import erase, finish
+from events.erase import WAITS, erase, finish
 from events.export import export
 from events.lookup import Unknown
-from store.outage import NotCompacted
 from store.session import Store
 
 log = logging.getLogger(__name__)
@@ -69,7 +66,7 @@ async def _finished(store: Store, temporal: Client, erasure: int) -> bool:
         async with asyncio.timeout(WAIT_SECONDS):
             while not await finish(store, temporal, erasure):
                 await asyncio.sleep(LOOK_SECONDS)
-    except (RPCError, RuntimeError, OSError, SQLAlchemyError, NotCompacted) as error:  # among them TimeoutError
+    except WAITS as error:  # among them TimeoutError
         log.warning("erasure %s goes on in the workers: %s", erasure, type(error).__name__)
         return False
     return True

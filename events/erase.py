@@ -8,8 +8,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import case, delete, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.client import Client
+from temporalio.service import RPCError
 
 from events.addresses import EMAIL, PHONE, names_of
 from events.calls import ANONYMOUS
@@ -20,22 +22,22 @@ from events.lookup import hold
 from events.operators import Operator
 from events.profiles import unless_there
 from store.belongings import belongings
+from store.outage import NotCompacted
 from store.session import Store, database_clock
-from store.tables import AcceptedEvent, Device, Erased, Erasure, Identity, Operation, Person, Run
+from store.tables import AcceptedEvent, Device, Erased, Erasure, Identity, Person, Run
 from workflows.privacy import without
 
 log = logging.getLogger(__name__)
 
-people = Person.__table__  # type: ignore[attr-defined]
 runs = Run.__table__  # type: ignore[attr-defined]
 events = AcceptedEvent.__table__  # type: ignore[attr-defined]
 identities = Identity.__table__  # type: ignore[attr-defined]
 erased = Erased.__table__  # type: ignore[attr-defined]
 erasures = Erasure.__table__  # type: ignore[attr-defined]
-operations = Operation.__table__  # type: ignore[attr-defined]
 devices = Device.__table__  # type: ignore[attr-defined]
 
 EVERY = timedelta(seconds=5)
+WAITS = (RPCError, RuntimeError, OSError, SQLAlchemyError, NotCompacted)  # what `finish` raises while it has to be done again
 AT_ONCE = 100
 PREFIXES = (ANONYMOUS, EMAIL, PHONE)
 
@@ -71,8 +73,7 @@ async def erase(store: Store, name: str, operator: Operator) -> int | None:
 async def finish(store: Store, client: Client, erasure: int | None = None) -> bool:
     """Go on with that erasure, or with all: true if Temporal has none of their histories any more, and the file no trace.
 
-    Until then they are still to be done. Raises RPCError, OSError, SQLAlchemyError or NotCompacted while Temporal or the store
-    does not answer.
+    Until then they are still to be done. Raises one of `WAITS` while Temporal or the store does not answer.
     """
     some = left if erasure is None else left.where(erasures.c.id == erasure)
     async with store.read() as session:

@@ -333,9 +333,7 @@ class Router:
                     await count(session, stopped_at.id or 0, error, claimed.by, self.settings.routing_attempts)
             theirs = {work.person.id or 0 for work in claimed.works}
             await let_go(session, list(theirs - held - resting), claimed.by)  # the held's lease runs out
-            if lane == BACKLOG:
-                await announce(
-                    await session.connection()
-                )  # what has come of these people meanwhile was passed over while they were claimed
+            if lane == BACKLOG:  # what has come of these people meanwhile was passed over while they were claimed
+                await announce(await session.connection())
         self.held.difference_update(theirs)
         self.held.update(held)

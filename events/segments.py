@@ -147,8 +147,7 @@ async def up_to_now(standing: Standing, now: datetime, offset: float = 0.0) -> N
 
     In a played stream each change is noted when it comes; in real time, now.
     """
-    for name in standing.rows.keys() - standing.digests.keys():  # a segment that is not in the code is not kept
-        standing.rows[name].turns_at, standing.rows[name].digest = None, ANEW
+    standing.put_aside()
     beyond = now + datetime.resolution
     if (due := standing.due(beyond)) is None:
         return
@@ -156,7 +155,7 @@ async def up_to_now(standing: Standing, now: datetime, offset: float = 0.0) -> N
     begins = due if standing.is_new else due - datetime.resolution
     await standing.read(outdated.union(row.segment for row in standing.turning(beyond)), begins)
     if standing.is_new:
-        standing.judge(outdated, standing._not_before(outdated, begins), await _as_they_were_met(standing, clock))
+        standing.judge(outdated, standing.not_before(outdated, begins), await _as_they_were_met(standing, clock))
     else:
         standing.judge_anew(outdated, begins, clock)
     standing.pass_until(beyond, clock)
@@ -170,8 +169,7 @@ async def _as_they_were_met(standing: Standing, clock: Noted) -> Noted:
 
 async def fill(standing: Standing, names: Collection[str], now: datetime) -> None:
     """Judge a person by these definitions, and all that are new or changed since they were last judged, and tell nobody."""
-    for gone in standing.rows.keys() - standing.digests.keys():
-        standing.rows[gone].turns_at, standing.rows[gone].digest = None, ANEW
+    standing.put_aside()
     if standing.met is not None:  # whoever looks at them first tells of it
         return
     names = standing.outdated().union(names)

@@ -79,6 +79,11 @@ class Standing:
         known = (row for name, row in self.rows.items() if name in self.digests)
         return [row for row in known if row.turns_at is not None and row.turns_at < before]
 
+    def put_aside(self) -> None:
+        """A segment that is not in the code is not kept true; should it come back, they are judged by it anew."""
+        for name in self.rows.keys() - self.digests.keys():
+            self.rows[name].turns_at, self.rows[name].digest = None, ANEW
+
     async def read(self, names: Collection[str], since: datetime) -> None:
         """Read the past that is needed to judge these segments from `since` on."""
         await look(self.session, self.history, self.person, names, since)
@@ -90,14 +95,14 @@ class Standing:
 
     def judge_anew(self, names: Collection[str], at: datetime, clock: Noted) -> None:
         """Judge by new definitions, or somebody who was two, and tell nobody: nothing has happened to them."""
-        self.judge(names, self._not_before(names, at), clock, silent=True)
+        self.judge(names, self.not_before(names, at), clock, silent=True)
 
     def judge_by(self, names: Collection[str], event: AcceptedEvent) -> None:
         """Judge what an event that was just taken in may have changed."""
         if names:
-            self.judge(names, self._not_before(names, event.accepted_at), Noted.by(event))
+            self.judge(names, self.not_before(names, event.accepted_at), Noted.by(event))
 
-    def _not_before(self, names: Collection[str], at: datetime) -> datetime:
+    def not_before(self, names: Collection[str], at: datetime) -> datetime:
         """Return a moment, or a later one if something is known of later: clocks differ, and people wait for their lock."""
         return max([at, self.history.latest, *(self.rows[name].since for name in names if name in self.rows)])
 

@@ -16,12 +16,10 @@ from events.claim import are_noted, to_route
 from events.for_ever import for_ever, persist, together_or_alone
 from events.profiles import unless_there
 from events.segments import digests, fill, memberships, offset_of, take_note, tell_of, up_to_now
-from events.standing import NOT_YET, Standing
+from events.standing import ANEW, NOT_YET, Standing
 from store.many import among
 from store.session import Store, lock
 from store.tables import AcceptedEvent, Fill, Membership, Moment, Person
-
-GONE = ""  # the digest of what is no longer in the code
 
 log = logging.getLogger(__name__)
 
@@ -192,7 +190,7 @@ async def _wanting(store: Store) -> dict[str, int]:
         if fresh:
             await (await session.connection()).execute(unless_there(await session.connection(), fills, "segment"), fresh)
         for name, row in known.items():
-            if row.digest != (digest := current.get(name, GONE)):
+            if row.digest != (digest := current.get(name, ANEW)):
                 row.digest, row.reached, row.finished_at = digest, 0, None
         unfinished = {name: row.reached for name, row in known.items() if row.finished_at is None}
     return {str(each["segment"]): 0 for each in fresh} | unfinished

@@ -13,7 +13,6 @@ from store import tables
 people: Table = tables.Person.__table__  # type: ignore[attr-defined]
 runs: Table = tables.Run.__table__  # type: ignore[attr-defined]
 OWNERS = {"person_id": people, "run_id": runs}  # columns that say whose a row is, with a foreign key or without
-ABOUT_NOBODY = frozenset({"keys", "erased", "erasures", "imports", "segment_fills"})
 
 
 def belongings(person_id: int) -> Iterator[tuple[Table, ColumnElement[bool]]]:
