@@ -19,7 +19,7 @@ from settings import Settings
 from store.session import Store
 
 ABOUT = (
-    "User lifecycles as code. Apps send events with the write key; everything else takes the admin key. "
+    "User lifecycles as code. Apps send events with a write key; a read key may look at much, and an admin key does everything. "
     'Every error is `{"error": {"code", "message"}}`.'
 )
 TAGS = [
