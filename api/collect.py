@@ -154,7 +154,7 @@ async def alias(request: Request) -> JSONResponse:
 async def batch(request: Request) -> JSONResponse:
     """Store up to 2,500 calls, 32 KB each and 500 KB together, all or none."""
     body, clock = await _read(request, BODY_BYTES)
-    _refuse_too_many(body)
+    _refuse_too_many(body, len(await request.body()))
     read = ((f"batch.{place}: ", each) for place, each in understand_each(body, clock))
     await _store(request, _usable(request, read), clock)
     return JSONResponse({"success": True})
@@ -208,11 +208,11 @@ def _object(body: Any) -> dict[str, Any]:
     return body
 
 
-def _refuse_too_many(body: dict[str, Any]) -> None:
+def _refuse_too_many(body: dict[str, Any], size: int) -> None:
     calls = body.get("batch")
     if not isinstance(calls, list):
         raise Problem(400, "malformed", "batch: an array of calls is needed")
     if len(calls) > BATCH_CALLS:
         raise Problem(400, "too_large", f"batch: {len(calls)} calls are more than {BATCH_CALLS}")
-    for place, call in enumerate(calls):
+    for place, call in enumerate(calls if size > CALL_BYTES else ()):
         refuse_larger(len(to_json(call)), CALL_BYTES, f"batch.{place}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Response
@@ -126,7 +125,7 @@ async def tell(run_id: RunId, body: RunEvent, store: InStore, clock: InClock, by
     if status != "pending":
         raise Problem(422, "invalid", error)
     call = {"userId": user_id, "event": body.event, "properties": body.data, "messageId": body.message_id}
-    heard = replace(understand(call, "track", clock), run_id=run.id)
+    heard = understand(call, "track", clock)._replace(run_id=run.id)
 
     async def beside(connection: AsyncConnection, new: int) -> None:
         if new:

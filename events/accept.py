@@ -103,7 +103,7 @@ def objections(call: Call) -> list[str]:
 
 def row(call: Call, person: Profile, clock: Clock, manner: Manner) -> dict[str, Any]:
     """Let a call act on the person's profile, and return its event's row."""
-    notes = call.notes.copy()
+    notes = list(call.notes)
     changed = _learn(person, call, min(call.occurred_at, clock.at), notes)
     if notes:
         log.warning("call %s: %s", call.message_id, "; ".join(notes))

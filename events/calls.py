@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from pydantic import ValidationError
@@ -40,8 +40,7 @@ class Clock:
         return cls(datetime.now(UTC))
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):  # which is made in a third of the time of a frozen dataclass
     """One call, understood. `status` and `error` are those of the event's row; `notes` is what was odd about it, and kept."""
 
     user_id: str
@@ -54,7 +53,7 @@ class Call:
     status: str
     error: str = ""
     run_id: str | None = None
-    notes: list[str] = field(default_factory=list)
+    notes: Sequence[str] = ()
     anonymous_id: str | None = None  # the anonymous name in a call that has a userId too
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import datetime
@@ -10,8 +12,10 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 from sqlalchemy import Connection, event, func, make_url
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -22,6 +26,8 @@ from store.notices import CHANNEL, Notices
 from store.tables import Merge, Moment, Person
 
 LOOK_SECONDS = 0.004
+REST_SECONDS = 1.0  # of a connection to PostgreSQL, after which it may have died unheard
+RESTS_SINCE = "sojourn_rests_since"
 HOW: dict[str, Any] = {
     "hide_parameters": True,
     "json_serializer": lambda value: to_json(value).decode(),  # several times as fast as SQLAlchemy's default, and so is reading
@@ -146,11 +152,35 @@ def _sqlite_clock(*_: Any, **__: Any) -> str:
 
 def _engine(url: str, pool_size: int) -> AsyncEngine:
     if not url.startswith("sqlite"):
-        engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True, **HOW)
+        engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, **HOW)
+        event.listen(engine.sync_engine, "checkout", _see_that_it_lives)
+        event.listen(engine.sync_engine, "checkin", _rest)
     else:
         engine = create_async_engine(make_url(url).set(drivername=sqlite.DRIVER), pool_size=pool_size, **HOW)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
+
+
+def _see_that_it_lives(connection: Any, record: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:
+    """Have the pool make another connection in place of one that is known to be closed, or has rested and does not answer.
+
+    SQLAlchemy's own `pool_pre_ping` asks each time, which costs three round trips a transaction.
+    """
+    rested = time.monotonic() - record.info.get(RESTS_SINCE, math.inf) > REST_SECONDS
+    if connection.driver_connection.is_closed() or (rested and not _answers(connection)):
+        raise InvalidatePoolError
+
+
+def _answers(connection: Any) -> bool:
+    try:
+        connection.ping()
+    except (connection.dbapi.Error, OSError):
+        return False
+    return True
+
+
+def _rest(_: object, record: ConnectionPoolEntry) -> None:
+    record.info[RESTS_SINCE] = time.monotonic()
 
 
 def _begin(connection: Connection) -> None:

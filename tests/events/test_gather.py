@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -66,7 +65,7 @@ async def test_a_call_is_durable_when_it_returns(store: Store) -> None:
 
 async def test_a_call_that_cannot_be_stored_fails_alone(store: Store) -> None:
     gathering = Gathering(store)
-    broken = replace(call(3), data={"what": object()})
+    broken = call(3)._replace(data={"what": object()})
     calls = [broken if number == 3 else call(number) for number in range(6)]
     results = await asyncio.gather(*(gathering.accept([each], CLOCK) for each in calls), return_exceptions=True)
     assert [result is None for result in results] == [True, True, True, False, True, True]
@@ -78,7 +77,7 @@ async def test_a_call_that_is_too_large_for_the_database_fails_alone(store: Stor
         pytest.skip("SQLite has no such limit")
     gathering = Gathering(store)
     chance = random.Random(1)
-    endless = replace(call(3), message_id="".join(chr(chance.randrange(0x4E00, 0x9FFF)) for _ in range(4000)))  # no index takes it
+    endless = call(3)._replace(message_id="".join(chr(chance.randrange(0x4E00, 0x9FFF)) for _ in range(4000)))  # no index takes it
     calls = [endless if number == 3 else call(number) for number in range(6)]
     results = await asyncio.gather(*(gathering.accept([each], CLOCK) for each in calls), return_exceptions=True)
     assert [result is None for result in results] == [True, True, True, False, True, True]
@@ -87,7 +86,7 @@ async def test_a_call_that_is_too_large_for_the_database_fails_alone(store: Stor
 async def test_a_batch_is_stored_whole_or_not_at_all_whoever_shares_its_transaction(store: Store) -> None:
     gathering = Gathering(store)
     batches = [[call(10 * batch + each) for each in range(3)] for batch in range(4)]
-    batches[2][1] = replace(batches[2][1], data={"what": object()})
+    batches[2][1] = batches[2][1]._replace(data={"what": object()})
     results = await asyncio.gather(*(gathering.accept(each, CLOCK) for each in batches), return_exceptions=True)
     assert [result is None for result in results] == [True, True, False, True]
     assert sorted(await stored(store)) == ["m0", "m1", "m10", "m11", "m12", "m2", "m30", "m31", "m32"]
