@@ -1,6 +1,7 @@
 """`python -m bench.ingest`: how many events a second does an API process store, each durable before its answer?
 
-The server is a process of its own, as deployed; the load comes from here, over loopback, and ends by itself.
+The server is a process of its own, as deployed; the load comes from here, over loopback, and ends by itself. Beside each
+figure stands its part of what an API does under the same load that reads the calls and stores nothing (`bench/nothing.py`).
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import sys
 import tempfile
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
@@ -33,6 +34,8 @@ from store.migrate import migrate
 JOURNEYS = Path(__file__).parent / "journeys"
 PEOPLE = 1_000
 BATCH = 100
+CLIENTS = 64  # connections with single calls
+SENDERS = 8  # connections with batches
 LOOK_AGAIN_SECONDS = 0.05
 READY_SECONDS = 30
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -48,6 +51,15 @@ class Measured:
     per_cpu_second: float
     p50: float
     p99: float
+    of_nothing: float = 1.0  # its `per_cpu_second`, as a part of that of an API that stores nothing
+
+
+@dataclass(frozen=True)
+class Served:
+    """An API to measure: what Python runs, which takes a `--port`, and in which environment."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
 
 
 def main(
@@ -57,32 +69,45 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure single calls and batches on SQLite, then on PostgreSQL, or on one of them."""
-    found = [each for name, url in databases(on) for each in asyncio.run(_measure(name, url, singles, batches))]
+    nothing = asyncio.run(_measure("none", _nothing(), singles, batches))
+    found = [
+        replace(each, of_nothing=each.per_cpu_second / least.per_cpu_second)
+        for name, url in databases(on)
+        for each, least in zip(asyncio.run(_measure_storing(name, url, singles, batches)), nothing, strict=True)
+    ]
     if as_json:
         Console().print_json(json.dumps([vars(each) for each in found]))
     else:
         Console().print(_table(found))
 
 
-async def _measure(name: str, url: str, singles: int, batches: int) -> list[Measured]:
+async def _measure_storing(name: str, url: str, singles: int, batches: int) -> list[Measured]:
+    """Measure the API on that database, without anybody who routes."""
     await asyncio.to_thread(migrate, url)
-    async with _server(url) as (port, process):
+    environment = {"SOJOURN_DATABASE_URL": url, "SOJOURN_JOURNEYS": str(JOURNEYS), "SOJOURN_SHED_AT": "10000000"}
+    return await _measure(name, Served(("-m", "cli", "api"), environment), singles, batches)
+
+
+def _nothing() -> Served:
+    return Served(("-m", "uvicorn", "bench.nothing:app", "--no-access-log", "--log-level", "warning"), {})
+
+
+async def _measure(name: str, served: Served, singles: int, batches: int) -> list[Measured]:
+    async with _server(served) as (port, process):
         await _load(port, _singles(PEOPLE), 16)  # everybody is met, and every path is warm
         return [
-            await _timed(name, "single track, 64 at once", port, process, _singles(singles), 64, 1),
-            await _timed(name, f"batches of {BATCH}, 4 at once", port, process, _batches(batches), 4, BATCH),
+            await _timed(name, f"single track, {CLIENTS} at once", port, process, _singles(singles), CLIENTS, 1),
+            await _timed(name, f"batches of {BATCH}, {SENDERS} at once", port, process, _batches(batches), SENDERS, BATCH),
         ]
 
 
 @asynccontextmanager
-async def _server(url: str) -> AsyncIterator[tuple[int, subprocess.Popen[bytes]]]:
-    """Serve the API on that database, without anybody who routes."""
-    environment = {**os.environ, "SOJOURN_DATABASE_URL": url, "SOJOURN_JOURNEYS": str(JOURNEYS), "SOJOURN_SHED_AT": "10000000"}
+async def _server(served: Served) -> AsyncIterator[tuple[int, subprocess.Popen[bytes]]]:
     with tempfile.TemporaryDirectory(prefix="sojourn-bench-") as folder:
         with free_ports(1) as (port,):
             pass
-        command = [sys.executable, "-m", "cli", "api", "--port", str(port)]
-        with running(command, log=Path(folder) / "api.log", env=environment) as process:
+        command = [sys.executable, *served.command, "--port", str(port)]
+        with running(command, log=Path(folder) / "api.log", env={**os.environ, **served.environment}) as process:
             async with asyncio.timeout(READY_SECONDS):
                 while not await _answers(port):
                     await asyncio.sleep(LOOK_AGAIN_SECONDS)
@@ -167,10 +192,10 @@ def _cpu_seconds(process: subprocess.Popen[bytes]) -> float:
 
 
 def _table(found: Sequence[Measured]) -> Table:
-    table = Table("database", "load", "events/s", "events per CPU second of the API", "p50", "p99")
+    table = Table("database", "load", "events/s", "events per CPU second of the API", "of one that stores nothing", "p50", "p99")
     for each in found:
-        figures = (f"{each.per_second:,.0f}", f"{each.per_cpu_second:,.0f}", f"{each.p50:.1f} ms", f"{each.p99:.1f} ms")
-        table.add_row(each.database, each.load, *figures)
+        speed = (f"{each.per_second:,.0f}", f"{each.per_cpu_second:,.0f}", f"{each.of_nothing:.2f}")
+        table.add_row(each.database, each.load, *speed, f"{each.p50:.1f} ms", f"{each.p99:.1f} ms")
     return table
 
 
