@@ -1,7 +1,8 @@
 """The histories that this session's runs have made replay clean: in Temporal's sandbox and out of it, whatever Python's hash seed.
 
-It comes last; on its own it has nothing to replay. Hundreds of people went the same way through the same journey: a few of each
-way are replayed, in the sandbox under one seed; in a soak all of them, in both under each.
+It comes last; on its own it has nothing to replay. Where processes share the session out, each replays what it has played.
+Hundreds of people went the same way through the same journey: a few of each way are replayed, in the sandbox under one
+seed; in a soak all of them, in both under each.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import pytest
 from temporalio.client import Client, WorkflowExecution, WorkflowHistory
 
 from tests.replaying import DIVERGED, MODULES, SANDBOXED
+from tests.sharing import PROCESSES
 from tests.stage import PLAYED
 
 AT_ONCE = 32
@@ -49,8 +51,12 @@ async def fetched(client: Client, run: WorkflowExecution) -> WorkflowHistory:
 
 
 @pytest.mark.real
+@pytest.mark.parametrize("process", PROCESSES)
 @pytest.mark.parametrize("which", [FEW, pytest.param(ALL, marks=pytest.mark.soak)])
-async def test_the_histories_of_this_session_replay_under_any_hash_seed_sandboxed_and_not(histories: Path, which: str) -> None:
+async def test_the_histories_of_this_session_replay_under_any_hash_seed_sandboxed_and_not(
+    histories: Path, which: str, process: str
+) -> None:
+    assert process == os.environ.get("PYTEST_XDIST_WORKER", process)
     if not PLAYED.queues:
         pytest.skip("no run was played in this session")
     processes = (replayed(histories / which, seed, sandboxed=which == ALL or not seed) for seed in SEEDS)
