@@ -1,4 +1,4 @@
-"""What every test may ask for: a real Temporal server, started once, and stages on it."""
+"""What every test may ask for: a real Temporal server and databases, started once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from engine.prepare import prepare
 from engine.server import serve
+from tests.databases import databases, postgresql, sqlite
 from tests.sharing import LAST, Shares
+
+__all__ = ["databases", "postgresql", "sqlite"]
 
 SERVER = "SOJOURN_TEST_TEMPORAL"
 
