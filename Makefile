@@ -5,6 +5,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 ENVIRONMENT := .venv/.installed
 
+SUITE := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2 # many processes start in it, and none should compile what another has
+
 .DEFAULT_GOAL := help
 .PHONY: help demo dev test soak lint format bench engine clean
 
@@ -18,10 +20,10 @@ dev: $(ENVIRONMENT) ## Everything up, without the play.
 	@$(BIN)/sojourn dev
 
 test: $(ENVIRONMENT) engine lint ## Lint, type-check and test.
-	@$(BIN)/pytest
+	@$(SUITE)
 
 soak: $(ENVIRONMENT) engine ## What takes longer: every seed, every kill point, no cache.
-	@$(BIN)/pytest -m "soak or not soak"
+	@$(SUITE) -m "soak or not soak"
 
 lint: $(ENVIRONMENT)
 	@$(BIN)/ruff check .

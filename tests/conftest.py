@@ -1,9 +1,10 @@
-"""What every test may ask for: a real Temporal server, started once, and stages on it."""
+"""What every test may ask for: a real Temporal server and databases, started once."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from temporalio.client import Client
@@ -11,9 +12,12 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from engine.prepare import prepare
 from engine.server import serve
+from tests.databases import databases, postgresql, sqlite
+from tests.sharing import LAST, Shares
+
+__all__ = ["databases", "postgresql", "sqlite"]
 
 SERVER = "SOJOURN_TEST_TEMPORAL"
-LAST = "test_replay.py"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -26,6 +30,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "temporal" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.real)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Shares:
+    config.option.loadscopereorder = False
+    return Shares(config, log)
 
 
 @pytest.fixture(scope="session")

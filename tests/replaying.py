@@ -1,4 +1,4 @@
-"""Replay a folder of histories with the code as it is: `python -m tests.replaying FOLDER [--sandboxed]`, then in the sandbox too.
+"""Replay a folder of histories with the code as it is: `python -m tests.replaying FOLDER sandboxed`, or `plain`.
 
 The folder names the modules of the journeys. Prints a line that begins with DIVERGED for each that does not replay, and
 exits with 1 if there is any.
@@ -21,7 +21,7 @@ from workflows.definition import EVENTS, JOURNEYS, Definition, Event
 from workflows.temporal import JourneyWorkflow, runner
 
 MODULES = "modules.txt"
-SANDBOXED = "--sandboxed"
+SANDBOXED, PLAIN = "sandboxed", "plain"
 DIVERGED = "did not replay: "
 
 
@@ -53,17 +53,15 @@ def register(module: ModuleType) -> None:
             EVENTS[each.name] = each  # the language's own bases, `Left` and the like, are nobody's events
 
 
-def main(folder: Path, *, sandboxed: bool) -> int:
+def main(folder: Path, how: str) -> int:
     for module in (folder / MODULES).read_text().split():
         register(importlib.import_module(module))
     histories = [WorkflowHistory.from_json(file.stem, file.read_text()) for file in sorted(folder.glob("*.json"))]
-    found = [
-        line for sandbox in (False, *([True] if sandboxed else [])) for line in asyncio.run(failures(histories, sandbox=sandbox))
-    ]
+    found = asyncio.run(failures(histories, sandbox=how == SANDBOXED))
     for line in found:
         print(f"{DIVERGED}{line}")
     return 1 if found else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sandboxed=SANDBOXED in sys.argv))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))

@@ -13,13 +13,11 @@ import worker
 from engine.process import LOOPBACK, free_ports
 from settings import Settings
 from store.tables import Person
-from tests.databases import SqliteDatabases, sqlite
+from tests.databases import SqliteDatabases
 from tests.events.quiet import counts_taps
 from tests.language.both import JOURNEYS
 from tests.language.words import Entered
 from tests.stage import only, stage
-
-__all__ = ["sqlite"]
 
 SOON = 10.0
 

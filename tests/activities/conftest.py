@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.activities.house import JOURNEYS_HERE, House, write_templates
-from tests.databases import Databases, databases, postgresql, sqlite
+from tests.databases import Databases
 from tests.stage import only
-
-__all__ = ["databases", "postgresql", "sqlite"]
 
 
 @pytest.fixture(scope="module")

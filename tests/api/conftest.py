@@ -11,10 +11,10 @@ from api.app import create_app
 from connecting import open_store
 from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_WRITE_KEY, Settings
 from store.session import Store
-from tests.databases import SqliteDatabases, databases, postgresql, sqlite
+from tests.databases import SqliteDatabases
 from tests.events.shop import shop
 
-__all__ = ["databases", "postgresql", "shop", "sqlite"]
+__all__ = ["shop"]
 
 ADMIN = {"Authorization": f"Bearer {DEVELOPMENT_ADMIN_KEY}"}
 WRITE = {"Authorization": f"Bearer {DEVELOPMENT_WRITE_KEY}"}

@@ -8,12 +8,12 @@ import pytest
 
 from settings import DEVELOPMENT_ERASURE_KEY
 from store.session import Store
-from tests.databases import Databases, databases, postgresql, sqlite
+from tests.databases import Databases
 from tests.events.crowd import transitions
 from tests.events.quiet import quiet_house
 from tests.events.shop import shop
 
-__all__ = ["databases", "postgresql", "quiet_house", "shop", "sqlite"]
+__all__ = ["quiet_house", "shop"]
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,7 @@
-"""The fixtures of the language's tests: each scenario is written once, and played in virtual time and on the real server."""
+"""The fixtures of the language's tests: each scenario is written once, and played in virtual time and on the real server.
+
+The houses are down again when other folders have their turn: their routers would look for work all the while.
+"""
 
 from __future__ import annotations
 
@@ -39,28 +42,28 @@ def refused(request: pytest.FixtureRequest) -> Refusal:
     return partial(refused_for_real, request.getfixturevalue(request.param))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def house(temporal: Client, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     """The whole house, for every test that needs no other."""
     async with _house(temporal, tmp_path_factory.mktemp("house")) as up:
         yield up
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def house_that_continues(temporal: Client, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     """The house in which every run continues as new after every step."""
     async with _house(temporal, tmp_path_factory.mktemp("house"), continue_after=1) as up:
         yield up
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def house_without_cache(temporal: Client, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     """The house whose worker forgets every run at once, so that each workflow task is a replay."""
     async with _house(temporal, tmp_path_factory.mktemp("house"), cached_runs=0) as up:
         yield up
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def empty_house(temporal: Client, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     """The house with nobody at work: tests send a worker in, and out again."""
     async with _house(temporal, tmp_path_factory.mktemp("house"), working=False) as up:

@@ -26,11 +26,9 @@ from events.sweep import sweep
 from journeys.segments import drifting, lookers, newcomers, regulars
 from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_ERASURE_KEY, Settings
 from store.session import Store
-from tests.databases import SqliteDatabases, sqlite
+from tests.databases import SqliteDatabases
 from tests.stage import only
 from workflows.lifecycle import STATES
-
-__all__ = ["sqlite"]
 
 STREAM = "SOJOURN_TEST_STREAM"
 EXCERPT = Path(__file__).parents[2] / "demo" / "excerpt.jsonl.gz"
