@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import col, select
 
 from api.access import ADMIN, InOperator, InStore
 from api.body import BoundedRoute
 from api.errors import Problem, problems
+from api.paging import MOST_ID, Cursor, Limit
 from events.claim import to_route
 from events.operators import Operator
 from events.replay import replay
@@ -20,11 +21,8 @@ from store.tables import AcceptedEvent, Identity, Person
 
 router = APIRouter(route_class=BoundedRoute, tags=["Events"], dependencies=ADMIN)
 
-MOST_ID = 2**63 - 1
 Status = Literal["pending", "routed", "unknown", "invalid", "dead", "unrouted"]
 MessageId = Annotated[str, Path(description="The call's `messageId`.", examples=["5f0c9d1e"])]
-Cursor = Annotated[int | None, Query(ge=0, le=MOST_ID, description="The `next` of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
 class EventView(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import update
 from sqlmodel import col, select
@@ -14,6 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from api.access import READ, InApp, InClock, InSettings, InStore, SeesAll
 from api.body import BoundedRoute
 from api.errors import Problem, problems
+from api.paging import Limit
 from api.views import CardView, ConsentView, DeviceView, MessageView, RunSummary, UserView, summary_of
 from events.accept import retrying
 from events.calls import ID_BYTES, Clock
@@ -37,7 +38,6 @@ UserId = Annotated[
     ),
 ]
 CardKey = Annotated[str, Path(description="The message's key, as the inbox gives it.", examples=["r_0195a1f0:send:in_app/welcome"])]
-Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most, the newest first.")]
 
 
 class ConsentBody(BaseModel):
@@ -81,7 +81,7 @@ UNKNOWN = problems({404: "Nobody is known by that name.", 409: "That address is 
 
 @router.get("/v1/users/{user_id:path}/runs", summary="List a person's runs", responses=UNKNOWN)
 async def runs(person: Someone, settings: InSettings, store: InStore, limit: Limit = 100) -> Runs:
-    """List a person's runs through every journey."""
+    """List a person's runs through every journey, the newest first."""
     async with store.read() as session:
         mine = select(Run).where(Run.person_id == person.id).order_by(col(Run.id).desc()).limit(limit)
         found = (await session.exec(mine)).all()
@@ -90,7 +90,7 @@ async def runs(person: Someone, settings: InSettings, store: InStore, limit: Lim
 
 @router.get("/v1/users/{user_id:path}/messages", summary="List a person's messages", responses=UNKNOWN)
 async def messages(person: Someone, store: InStore, limit: Limit = 100) -> Messages:
-    """List what runs meant to send to a person: sent or not, and for which one reason."""
+    """List what runs meant to send to a person, the newest first: sent or not, and for which one reason."""
     async with store.read() as session:
         mine = select(Delivery).where(Delivery.person_id == person.id).order_by(col(Delivery.at).desc()).limit(limit)
         found = (await session.exec(mine)).all()
@@ -99,7 +99,7 @@ async def messages(person: Someone, store: InStore, limit: Limit = 100) -> Messa
 
 @router.get("/v1/users/{user_id:path}/inbox", summary="Read a person's inbox", responses=UNKNOWN)
 async def inbox(person: Someone, store: InStore, limit: Limit = 100) -> Inbox:
-    """Read a person's in-app messages."""
+    """Read a person's in-app messages, the newest first."""
     async with store.read() as session:
         mine = select(InboxCard).where(InboxCard.person_id == person.id).order_by(col(InboxCard.at).desc()).limit(limit)
         found = (await session.exec(mine)).all()
