@@ -223,6 +223,6 @@ async def _standings(session: AsyncSession, people: Sequence[Person]) -> list[St
 
 async def _their_now(session: AsyncSession, person: Person) -> datetime:
     """Return a person's clock: the real one, but for who is played."""
-    latest = select(AcceptedEvent).where(AcceptedEvent.person_id == person.id).order_by(col(AcceptedEvent.id).desc()).limit(1)
-    event = (await session.exec(latest)).first()
-    return event.accepted_at if event is not None and event.clock_offset else datetime.now(UTC)
+    clock = select(AcceptedEvent.accepted_at, AcceptedEvent.clock_offset).where(AcceptedEvent.person_id == person.id)
+    latest = (await session.exec(clock.order_by(col(AcceptedEvent.id).desc()).limit(1))).first()
+    return latest[0] if latest is not None and latest[1] else datetime.now(UTC)
