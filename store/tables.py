@@ -360,7 +360,7 @@ class Key(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True, sa_type=Id)
     name: str = Field(index=True)
-    scope: str  # ingest, read, admin
+    scope: str  # ingest, read, inbox, admin
     hash: str = Field(unique=True)  # SHA-256 of the secret, which is of 256 random bits
     rate: float | None = None  # requests a second, by each process
     created_at: datetime = moment()
