@@ -196,6 +196,7 @@ class Membership(SQLModel, table=True):
     __tablename__ = "memberships"
     __table_args__ = (
         Index("memberships_by_value", "segment", "value", "person_id"),
+        Index("memberships_by_digest", "segment", "digest"),
         Index("memberships_to_turn", "turns_at", sqlite_where=text(REAL_TIME), postgresql_where=text(REAL_TIME)),
     )
 
