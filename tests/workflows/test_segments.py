@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
+from pydantic import AfterValidator
 
 from workflows import lifecycle
 from workflows.definition import EVENTS, Event
@@ -41,6 +42,13 @@ NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 class Baked(Event, name="segments baked"):
     loaves: int = 1
     toppings: frozenset[str] = frozenset()
+
+
+class Touchy:
+    """A type of a team's, with a mistake in it."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ZeroDivisionError
 
 
 @pytest.fixture(autouse=True)
@@ -98,6 +106,13 @@ def test_where_compares_the_typed_field_however_it_was_spelled() -> None:
     two = performed(Baked, where={"loaves": 2})
     assert two.holds(baked(DAY, loaves="2"), NOW)
     assert not two.holds(baked(DAY, loaves="3"), NOW)
+
+
+def test_a_field_that_cannot_be_compared_is_not_what_where_asks_for() -> None:
+    class Iced(Event, name="segments iced"):
+        icing: Annotated[object, AfterValidator(lambda _: Touchy())] = None
+
+    assert not performed(Iced, where={"icing": "sugar"}).holds(Facts(NOW, {Iced.name: [(NOW - DAY, {"icing": "sugar"})]}), NOW)
 
 
 @pytest.mark.parametrize(
