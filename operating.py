@@ -37,7 +37,7 @@ Actor = Annotated[str, typer.Option(help="Who; whoever is logged in, unless give
 
 @keys.command(name="add")
 def add_key(name: str, scope: str, reason: Reason, rate: float | None = None, actor: Actor = "") -> None:
-    """Make a key of scope ingest, read or admin, and print its secret, this once."""
+    """Make a key of scope ingest, read, inbox or admin, and print its secret, this once."""
     known: Scope | None = next((each for each in SCOPES if each == scope), None)
     if known is None:
         raise typer.BadParameter(f"scope: {scope!r} is none of {', '.join(SCOPES)}")

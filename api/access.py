@@ -25,11 +25,12 @@ WHO = {"WWW-Authenticate": 'Basic realm="Sojourn"'}
 
 MAY = {
     "ingest": "the write key may send events only",
-    "read": "a read key may look at what there is, and change nothing",
+    "read": "a read key may look at what is not private, and change nothing",
+    "inbox": "an inbox key may read people's inboxes, and mark their messages as read",
     "admin": "an admin key may do everything",
 }
 GIVE_WRITE = "give the write key: as the user of Basic, as a bearer token, or as writeKey in the body"
-LOOKING = "a read or an admin key"
+TAKES = {"read": "a read or an admin key", "inbox": "an inbox or an admin key", "admin": "an admin key"}
 Who = Annotated[str, Header(alias="X-Actor", max_length=1000, description="Who does it, in UTF-8. It is recorded.")]
 Why = Annotated[str, Header(alias="X-Reason", max_length=1000, description="Why, in UTF-8. It is recorded.")]
 
@@ -78,22 +79,26 @@ async def fresh_keys(request: Request) -> None:
 
 async def may_administer(request: Request, settings: InSettings) -> None:
     """Let an admin key in, and no other."""
-    grant = _granted(request, settings, presented(request))
-    if grant is None:
-        raise Problem(401, "unauthorized", "give an admin key, as a bearer token or as the user of Basic", WHO)
-    if grant.scope != "admin":
-        raise Problem(403, "forbidden", f"{MAY[grant.scope]}; this takes an admin key")
-    _let_in(request, grant)
+    _let_in_by_header(request, settings, "admin")
 
 
 async def may_read(request: Request, settings: InSettings) -> None:
     """Let a read key in to look, and an admin key to do anything."""
+    _let_in_by_header(request, settings, "read" if request.method in ("GET", "HEAD") else "admin")
+
+
+async def may_show(request: Request, settings: InSettings) -> None:
+    """Let an inbox or an admin key in. A read key is shown no private trait, and a message may say one."""
+    _let_in_by_header(request, settings, "inbox")
+
+
+def _let_in_by_header(request: Request, settings: Settings, scope: str) -> None:
+    """Let a key of that scope in, or an admin key, and no other."""
     grant = _granted(request, settings, presented(request))
     if grant is None:
-        raise Problem(401, "unauthorized", "give a read or an admin key, as a bearer token or as the user of Basic", WHO)
-    looks = request.method in ("GET", "HEAD")
-    if grant.scope != "admin" and not (grant.scope == "read" and looks):
-        raise Problem(403, "forbidden", f"{MAY[grant.scope]}; this takes {LOOKING if looks else 'an admin key'}")
+        raise Problem(401, "unauthorized", f"give {TAKES[scope]}, as a bearer token or as the user of Basic", WHO)
+    if grant.scope not in (scope, "admin"):
+        raise Problem(403, "forbidden", f"{MAY[grant.scope]}; this takes {TAKES[scope]}")
     _let_in(request, grant)
 
 
@@ -102,12 +107,12 @@ def may_send(request: Request, settings: Settings, by_header: Grant | None, body
     stated = body.get("writeKey")
     by_body = _granted(request, settings, stated) if isinstance(stated, str) else None
     grants = [grant for grant in (by_header, by_body) if grant is not None]
-    sending = sorted((grant for grant in grants if grant.scope != "read"), key=lambda grant: grant.scope == "ingest")
+    sending = sorted((grant for grant in grants if grant.scope in ("ingest", "admin")), key=lambda grant: grant.scope == "ingest")
     if sending:
         _let_in(request, sending[0])
         return clock_of(request, settings, is_admin=sending[0].scope == "admin")
     if grants:
-        raise Problem(403, "forbidden", f"{MAY['read']}; this takes a write key")
+        raise Problem(403, "forbidden", f"{MAY[grants[0].scope]}; this takes a write key")
     raise Problem(401, "unauthorized", GIVE_WRITE, WHO)
 
 
@@ -202,7 +207,8 @@ InOperator = Annotated[Operator, Depends(operator)]
 SeesAll = Annotated[bool, Depends(sees_all)]
 InApp = Annotated[Operator, Depends(app)]
 
-# What a router declares: the schemes are for the docs, and `may_send`, `may_read` or `may_administer` decides.
+# What a router declares: the schemes are for the docs, and `may_send`, `may_read`, `may_show` or `may_administer` decides.
 ANY_KEY = [Security(by_bearer), Security(by_basic), Depends(fresh_keys)]
 READ = [*ANY_KEY, Depends(may_read)]
+INBOX = [*ANY_KEY, Depends(may_show)]
 ADMIN = [*ANY_KEY, Depends(may_administer)]

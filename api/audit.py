@@ -5,21 +5,20 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlmodel import col, select
 
 from api.access import ADMIN, InOperator, InStore, keyring_of
 from api.body import BoundedRoute
 from api.errors import Problem, problems
+from api.paging import Cursor, Limit
 from events.keys import GRACE, Refused, Scope, Taken, add, listed, revoke, rotate
 from store.tables import Operation, Person
 
 router = APIRouter(route_class=BoundedRoute, tags=["Keys and audit"], dependencies=ADMIN)
 
 KeyName = Annotated[str, Path(description="The key's name.", examples=["shop"])]
-Cursor = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="The `next` of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most, the newest first.")]
 
 
 class KeyBody(BaseModel):
@@ -142,7 +141,7 @@ async def end(request: Request, name: KeyName, store: InStore, operator: InOpera
 
 @router.get("/v1/audit", summary="Read the audit log")
 async def audit(store: InStore, before: Cursor = None, limit: Limit = 100) -> Audit:
-    """List what operators did, to whom or what, by which key, and why."""
+    """List what operators did, the newest first: to whom or what, by which key, and why."""
     latest = select(Operation, Person.user_id).outerjoin(Person).order_by(col(Operation.id).desc()).limit(limit)
     if before is not None:
         latest = latest.where(col(Operation.id) < before)

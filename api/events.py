@@ -5,42 +5,47 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import select as core_select
 from sqlmodel import col, select
 
 from api.access import ADMIN, InOperator, InStore
 from api.body import BoundedRoute
 from api.errors import Problem, problems
+from api.paging import MOST_ID, Cursor, Limit
 from events.claim import to_route
 from events.operators import Operator
 from events.replay import replay
+from store.documents import as_stored, fields
 from store.session import Store
 from store.tables import AcceptedEvent, Identity, Person
 
 router = APIRouter(route_class=BoundedRoute, tags=["Events"], dependencies=ADMIN)
 
-MOST_ID = 2**63 - 1
 Status = Literal["pending", "routed", "unknown", "invalid", "dead", "unrouted"]
 MessageId = Annotated[str, Path(description="The call's `messageId`.", examples=["5f0c9d1e"])]
-Cursor = Annotated[int | None, Query(ge=0, le=MOST_ID, description="The `next` of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
 class EventView(BaseModel):
-    """A call as it is kept. `error` says why it acted on nothing, or what was odd about it."""
+    """A call as it is kept. `error` says why it acted on nothing, or what was odd. `data` is null where nobody can read it."""
 
     id: int
     message_id: str
     user_id: str
     kind: str
     name: str
-    data: dict[str, Any]
+    data: dict[str, Any] | None
     status: str
     error: str
     attempts: int
     occurred_at: datetime
     accepted_at: datetime
+
+
+# Of what a row has as JSON, only what is shown, and as it is stored: one that nobody can read hides no other.
+columns = [getattr(AcceptedEvent, name) for name in EventView.model_fields if name not in ("user_id", "data")]
+listing = core_select(*columns, col(Person.user_id), as_stored(AcceptedEvent.data).label("data"))
 
 
 class Events(BaseModel):
@@ -87,18 +92,18 @@ async def accepted(
     limit: Limit = 100,
 ) -> Events:
     """List calls, the newest first. `unrouted` ones are those that wait for the router; `user` is any name of a person."""
-    found = select(AcceptedEvent, Person.user_id).join(Person, col(Person.id) == col(AcceptedEvent.person_id))
+    found = listing.join(Person, col(Person.id) == col(AcceptedEvent.person_id))
     if status is not None:
         found = found.where(to_route if status == "unrouted" else col(AcceptedEvent.status) == status)
     if user is not None:
-        found = found.join(Identity, col(Identity.person_id) == col(Person.id)).where(Identity.name == _plain(user))
+        found = found.join(Identity, col(Identity.person_id) == col(Person.id)).where(col(Identity.name) == _plain(user))
     if name is not None:
-        found = found.where(AcceptedEvent.name == _plain(name))
+        found = found.where(col(AcceptedEvent.name) == _plain(name))
     if before is not None:
         found = found.where(col(AcceptedEvent.id) < before)
     async with store.read() as session:
-        rows = (await session.exec(found.order_by(col(AcceptedEvent.id).desc()).limit(limit))).all()
-    views = [EventView(**event.model_dump(), user_id=user_id) for event, user_id in rows]
+        rows = (await (await session.connection()).execute(found.order_by(col(AcceptedEvent.id).desc()).limit(limit))).mappings()
+        views = [EventView(**{**row, "data": fields(row["data"]), "error": row["error"] or _unread(row["data"])}) for row in rows]
     return Events(events=views, next=views[-1].id if len(views) == limit else None)
 
 
@@ -139,6 +144,10 @@ async def replay_one(message_id: MessageId, store: InStore, operator: InOperator
 async def _replay(store: Store, event_id: int, by: Operator) -> str:
     async with store.write() as session:
         return await replay(session, event_id, by)
+
+
+def _unread(stored: str) -> str:
+    return "" if fields(stored) is not None else "its properties cannot be read"
 
 
 def _plain(text: str) -> str:

@@ -1,20 +1,19 @@
-"""People over HTTP: their profile, runs, messages, inbox and consents."""
+"""People over HTTP: their profile, runs, messages and consents."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.access import READ, InApp, InClock, InSettings, InStore, SeesAll
 from api.body import BoundedRoute
 from api.errors import Problem, problems
-from api.views import CardView, ConsentView, DeviceView, MessageView, RunSummary, UserView, summary_of
+from api.paging import Limit
+from api.views import ConsentView, DeviceView, MessageView, RunSummary, UserView, summary_of
 from events.accept import retrying
 from events.calls import ID_BYTES, Clock
 from events.lookup import Unknown, find
@@ -22,7 +21,7 @@ from events.meeting import meet_one
 from events.operators import Operator
 from events.standing import IN
 from store.session import Store
-from store.tables import Consent, Delivery, Device, Identity, InboxCard, Membership, Person, Run
+from store.tables import Consent, Delivery, Device, Identity, Membership, Person, Run
 from workflows.clock import zone
 from workflows.segments import LIFECYCLE, SEGMENTS
 from workflows.traits import is_private
@@ -36,8 +35,6 @@ UserId = Annotated[
         examples=["user-42"],
     ),
 ]
-CardKey = Annotated[str, Path(description="The message's key, as the inbox gives it.", examples=["r_0195a1f0:send:in_app/welcome"])]
-Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most, the newest first.")]
 
 
 class ConsentBody(BaseModel):
@@ -62,10 +59,6 @@ class Messages(BaseModel):
     messages: list[MessageView]
 
 
-class Inbox(BaseModel):
-    cards: list[CardView]
-
-
 async def someone(user_id: UserId, store: InStore) -> Person:
     """Return the person of that name, or answer 404; one who was erased is nobody any more."""
     async with store.read() as session:
@@ -81,7 +74,7 @@ UNKNOWN = problems({404: "Nobody is known by that name.", 409: "That address is 
 
 @router.get("/v1/users/{user_id:path}/runs", summary="List a person's runs", responses=UNKNOWN)
 async def runs(person: Someone, settings: InSettings, store: InStore, limit: Limit = 100) -> Runs:
-    """List a person's runs through every journey."""
+    """List a person's runs through every journey, the newest first."""
     async with store.read() as session:
         mine = select(Run).where(Run.person_id == person.id).order_by(col(Run.id).desc()).limit(limit)
         found = (await session.exec(mine)).all()
@@ -90,37 +83,11 @@ async def runs(person: Someone, settings: InSettings, store: InStore, limit: Lim
 
 @router.get("/v1/users/{user_id:path}/messages", summary="List a person's messages", responses=UNKNOWN)
 async def messages(person: Someone, store: InStore, limit: Limit = 100) -> Messages:
-    """List what runs meant to send to a person: sent or not, and for which one reason."""
+    """List what runs meant to send to a person, the newest first: sent or not, and for which one reason."""
     async with store.read() as session:
         mine = select(Delivery).where(Delivery.person_id == person.id).order_by(col(Delivery.at).desc()).limit(limit)
         found = (await session.exec(mine)).all()
     return Messages(messages=[MessageView(**each.model_dump(), run=each.run_id) for each in found])
-
-
-@router.get("/v1/users/{user_id:path}/inbox", summary="Read a person's inbox", responses=UNKNOWN)
-async def inbox(person: Someone, store: InStore, limit: Limit = 100) -> Inbox:
-    """Read a person's in-app messages."""
-    async with store.read() as session:
-        mine = select(InboxCard).where(InboxCard.person_id == person.id).order_by(col(InboxCard.at).desc()).limit(limit)
-        found = (await session.exec(mine)).all()
-    return Inbox(cards=[CardView(**each.model_dump()) for each in found])
-
-
-@router.post(
-    "/v1/users/{user_id:path}/inbox/{key:path}/read",
-    summary="Mark an in-app message as read",
-    responses=problems({404: "There is no such person, or no such message of theirs."}),
-)
-async def read(person: Someone, key: CardKey, store: InStore) -> CardView:
-    """Mark a message as read. The first time counts."""
-    mine = (col(InboxCard.key) == key.replace("\0", ""), col(InboxCard.person_id) == person.id)
-    async with store.write() as session:
-        unread = update(InboxCard).where(*mine, col(InboxCard.read_at).is_(None))
-        await session.exec(unread.values(read_at=datetime.now(UTC)))
-        card = (await session.exec(select(InboxCard).where(*mine))).first()
-    if card is None:
-        raise Problem(404, "not_found", f"{person.user_id!r} has no in-app message {key!r}")
-    return CardView(**card.model_dump())
 
 
 @router.put("/v1/users/{user_id:path}/consent", summary="Record a consent or an opt-out", responses=UNKNOWN)

@@ -12,6 +12,7 @@ from sqlmodel import col, func, select
 from api.access import ADMIN, InStore
 from api.body import BoundedRoute
 from api.errors import Problem, problems
+from api.paging import Limit
 from events.standing import IN
 from store.tables import Fill, Membership, Person
 from workflows.lifecycle import STATES
@@ -20,7 +21,6 @@ from workflows.segments import LIFECYCLE, SEGMENTS
 router = APIRouter(route_class=BoundedRoute, tags=["Segments"], dependencies=ADMIN)
 
 Name = Annotated[str, Path(description="The segment's name, or a lifecycle state's.", examples=["regulars"])]
-Limit = Annotated[int, Query(ge=1, le=1000, description="How many members at most.")]
 After = Annotated[str, Query(description="`next` of the page before this one.", pattern=r"^\d{0,18}$")]
 
 

@@ -52,7 +52,7 @@ async def accept(store: Store, calls: Sequence[Call], clock: Clock, manner: Mann
     """Store these calls, and what they say of the people, all or none. When it returns, they are durable.
 
     A call whose message id was accepted before changes nothing, and one about an erased person, or an alias that names one, is
-    not kept. `clock` says when they are accepted.
+    not kept and meets nobody. `clock` says when they are accepted.
     """
     if calls or manner.beside:
         await retrying(lambda: _accept(store, calls, clock, manner))
@@ -74,7 +74,9 @@ async def _accept(store: Store, calls: Sequence[Call], clock: Clock, manner: Man
         connection = await session.connection()
         fresh = await _fresh(connection, calls)
         said = [joins(call) for call in fresh]
-        people = await meet(connection, {call.user_id for call in fresh}, clock, list(chain(*said)))
+        # Whom an alias is about it joins: if one of them was erased, the join is left out, and it meets nobody.
+        named = {call.user_id for call, joined in zip(fresh, said, strict=True) if not any(join.firm for join in joined)}
+        people = await meet(connection, named, clock, list(chain(*said)))
         erased = {name for name, person in people.items() if person.erased}
         kept = [call for call, joined in zip(fresh, said, strict=True) if erased.isdisjoint(_about(call, joined))]
         rows = [row(call, people[call.user_id], clock, manner) for call in kept]

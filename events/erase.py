@@ -22,6 +22,7 @@ from events.lookup import hold
 from events.operators import Operator
 from events.profiles import unless_there
 from store.belongings import belongings
+from store.documents import as_stored, fields
 from store.outage import NotCompacted
 from store.session import Store, database_clock
 from store.tables import AcceptedEvent, Device, Erased, Erasure, Identity, Person, Run
@@ -97,9 +98,12 @@ async def _names(connection: AsyncConnection, person: Person) -> list[str]:
     """Return all that the person goes by, or went by as far as we still know, the canonical name first."""
     theirs = await connection.scalars(select(identities.c.name).where(identities.c.person_id == person.id))
     said = await connection.execute(
-        select(events.c.data, events.c.context).where(events.c.person_id == person.id, events.c.kind == "identify")
+        select(as_stored(events.c.data), as_stored(events.c.context)).where(
+            events.c.person_id == person.id, events.c.kind == "identify"
+        )
     )
-    former = [name for each in said for name in names_of(each.data, each.context.get("locale"))]
+    read = [(fields(traits) or {}, fields(context) or {}) for traits, context in said]
+    former = [name for traits, context in read for name in names_of(traits, context.get("locale"))]
     return list(dict.fromkeys([person.user_id, *theirs, *names_of({"email": person.email, "phone": person.phone}), *former]))
 
 

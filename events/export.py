@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Table, select
+from pydantic_core import from_json
+from sqlalchemy import JSON, Column, ColumnElement, Table, select
 from sqlmodel import col
 from sqlmodel import select as select_rows
 
@@ -12,6 +13,7 @@ from events.lookup import find
 from events.operators import Operator
 from events.reach import known_user
 from store.belongings import belongings
+from store.documents import as_stored
 from store.session import Store
 from store.tables import Person, Run
 
@@ -35,7 +37,7 @@ async def export(store: Store, name: str, operator: Operator) -> dict[str, Any] 
         connection = await session.connection()
         known: dict[str, Any] = {}
         for table, theirs in belongings(person.id):
-            found = await connection.execute(select(table).where(theirs).order_by(*table.primary_key.columns))
+            found = await connection.execute(select(*map(_shown, table.columns)).where(theirs).order_by(*table.primary_key.columns))
             known[NAMES.get(table.name, table.name)] = [_plain(table, row) for row in found]
         runs = (await session.exec(select_rows(Run).where(Run.person_id == person.id).order_by(col(Run.id)))).all()
     known["histories"] = [_history(person, run) for run in runs]
@@ -43,7 +45,20 @@ async def export(store: Store, name: str, operator: Operator) -> dict[str, Any] 
 
 
 def _plain(table: Table, row: Any) -> dict[str, Any]:
-    return {column.name: getattr(row, column.name) for column in table.columns if column.name not in OURS}
+    kept = {column: getattr(row, column.name) for column in table.columns if column.name not in OURS}
+    return {column.name: _read(value) if isinstance(column.type, JSON) else value for column, value in kept.items()}
+
+
+def _shown(column: Column[Any]) -> ColumnElement[Any]:
+    return as_stored(column).label(column.name) if isinstance(column.type, JSON) else column
+
+
+def _read(stored: str) -> Any:
+    """Return what a document says; its text as it is, if nobody can read it any more."""
+    try:
+        return from_json(stored)
+    except ValueError:
+        return stored
 
 
 def _history(person: Person, run: Run) -> dict[str, Any]:

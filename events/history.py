@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from bisect import insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Protocol
 
 from sqlalchemy import Boolean, and_, bindparam, case, func, literal_column, or_, select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from store.documents import as_stored, fields
 from store.many import among
 from store.tables import AcceptedEvent, Moment
 from workflows.lifecycle import in_force
 from workflows.segments import Facts, Happened, Performed, Segment, activity, parts_of
+
+log = logging.getLogger(__name__)
 
 
 class Change(Protocol):
@@ -52,8 +57,8 @@ EVER = datetime(1, 1, 2, tzinfo=UTC)
 
 # Made once: making a statement costs more than running it.
 theirs = (col(AcceptedEvent.person_id) == bindparam("person"), among(col(AcceptedEvent.name), "names"), *counted)
-told: tuple[Any, ...] = (col(AcceptedEvent.name), happened_at)
-with_data: Any = select(*told, col(AcceptedEvent.data)).where(*theirs, happened_at > bindparam("after"))
+told: tuple[Any, ...] = (col(AcceptedEvent.id), col(AcceptedEvent.name), happened_at)
+with_data: Any = select(*told, as_stored(col(AcceptedEvent.data))).where(*theirs, happened_at > bindparam("after"))
 without_data: Any = select(*told, literal_column("NULL")).where(*theirs, happened_at > bindparam("after"))
 earliest: Any = select(func.min(happened_at, type_=Moment)).where(*theirs)
 
@@ -87,6 +92,19 @@ class History:
 
 def _moment(happened: Happened) -> datetime:
     return happened[0]
+
+
+def _fields(event: int, name: str, data: str | None) -> Mapping[str, Any] | None:
+    said = fields(data)
+    if said is None:
+        complain(event, name)
+    return said
+
+
+@lru_cache(1024)  # once, and not whenever its person is judged
+def complain(event: int, name: str) -> None:
+    """Log that nobody can read an event's properties."""
+    log.error("event %s (%s) counts as having happened, but its properties cannot be read: no JSON object", event, name)
 
 
 def traits_along(now: Mapping[str, Any], events: Sequence[Change]) -> list[Mapping[str, Any]]:
@@ -133,10 +151,10 @@ async def read(
     mine = {"person": person_id, "fresh": fresh}
     for window in sorted(set(windows.values()), key=lambda each: each or timedelta.max):
         names = [name for name, each in windows.items() if each == window]
-        query = with_data if asked.intersection(names) else without_data
+        are_asked = not asked.isdisjoint(names)
         params = {**mine, "names": names, "after": EVER if window is None else since - window}
-        for name, at, data in await connection.execute(query, params):
-            history.events.setdefault(name, []).append((at, data or {}))
+        for event, name, at, data in await connection.execute(with_data if are_asked else without_data, params):
+            history.events.setdefault(name, []).append((at, _fields(event, name, data) if are_asked else {}))
     if by_state:
         history.first = await connection.scalar(earliest, {**mine, "names": activity()})
     for happened in history.events.values():

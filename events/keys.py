@@ -18,7 +18,7 @@ from events.operators import Operator
 from store.session import Store
 from store.tables import Key
 
-Scope = Literal["ingest", "read", "admin"]
+Scope = Literal["ingest", "read", "inbox", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 GRACE = timedelta(hours=24)
 BOOTSTRAP = ("SOJOURN_WRITE_KEY", "SOJOURN_ADMIN_KEY")  # what the keys from the settings are called

@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from events.calls import NO_OBJECT, judge, misfit
 from events.operators import Operator
 from events.profiles import keep, lock_by_name
+from store.documents import as_stored, fields
 from store.session import announce, lock
 from store.tables import AcceptedEvent, Person, Run
 from workflows.definition import EVENTS
@@ -36,6 +37,10 @@ async def replay(session: AsyncSession, event_id: int, by: Operator) -> str:
     It acts as the event it was, in its place: a run that began after it does not hear of it, and one that could not begin on
     it begins, unless its person has entered the journey anew. Who had it done is in the audit log.
     """
+    documents = (as_stored(col(each)) for each in (AcceptedEvent.data, AcceptedEvent.context, AcceptedEvent.changed))
+    stored = (await session.exec(select(*documents).where(AcceptedEvent.id == event_id))).one()
+    if None in map(fields, stored):
+        return "what is stored of it cannot be read"
     event = await session.get(AcceptedEvent, event_id)
     assert event is not None
     await lock(session, [event.person_id])

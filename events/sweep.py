@@ -6,8 +6,9 @@ import asyncio
 import logging
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 
-from sqlalchemy import and_, bindparam, exists, literal_column, or_, update
+from sqlalchemy import bindparam, exists, literal_column, update
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -61,6 +62,13 @@ theirs_in_order = (
     .order_by(col(AcceptedEvent.id))
     .execution_options(populate_existing=True)
 )
+
+# Who was judged by another definition: below and above it, for no index serves what is merely different.
+of_segment = (col(Membership.segment) == bindparam("segment"), col(Membership.value) != literal_column(f"'{NOT_YET}'"))
+judged_otherwise = [
+    select(col(Membership.person_id)).where(*of_segment, differs)
+    for differs in (col(Membership.digest) < bindparam("digest"), col(Membership.digest) > bindparam("digest"))
+]
 
 
 async def sweep_for_ever(store: Store) -> None:
@@ -160,22 +168,19 @@ async def mend(store: Store) -> int:
 
     A worker whose own definitions are not the last that were filled in leaves it alone.
     """
-    after, count = 0, 0
     async with store.read() as session:
         last = {row.segment: row.digest for row in (await session.exec(select(Fill))).all()}
-    mine = {name: digest for name, digest in digests().items() if last.get(name) == digest}
-    wrong = or_(*(and_(col(Membership.segment) == name, col(Membership.digest) != digest) for name, digest in mine.items()))
-    judged = col(Membership.value) != literal_column(f"'{NOT_YET}'")
-    while mine:
-        found = select(col(Membership.person_id)).distinct().where(wrong, judged, col(Membership.person_id) > after)
-        async with store.read() as session:
-            people = (await session.exec(found.order_by(col(Membership.person_id)).limit(PEOPLE_AT_ONCE))).all()
-        if not people:
-            break
-        after, count = people[-1], count + len(people)
-        await _fill(store, people, ())
+        mine = [(name, digest) for name, digest in digests().items() if last.get(name) == digest]
+        found = [
+            (await session.exec(each, params={"segment": name, "digest": digest})).all()
+            for name, digest in mine
+            for each in judged_otherwise
+        ]
+    people = sorted(set(chain(*found)))
+    for first in range(0, len(people), PEOPLE_AT_ONCE):
+        await _fill(store, people[first : first + PEOPLE_AT_ONCE], ())
         await asyncio.sleep(BREATH_SECONDS)
-    return count
+    return len(people)
 
 
 async def _wanting(store: Store) -> dict[str, int]:
@@ -223,6 +228,6 @@ async def _standings(session: AsyncSession, people: Sequence[Person]) -> list[St
 
 async def _their_now(session: AsyncSession, person: Person) -> datetime:
     """Return a person's clock: the real one, but for who is played."""
-    latest = select(AcceptedEvent).where(AcceptedEvent.person_id == person.id).order_by(col(AcceptedEvent.id).desc()).limit(1)
-    event = (await session.exec(latest)).first()
-    return event.accepted_at if event is not None and event.clock_offset else datetime.now(UTC)
+    clock = select(AcceptedEvent.accepted_at, AcceptedEvent.clock_offset).where(AcceptedEvent.person_id == person.id)
+    latest = (await session.exec(clock.order_by(col(AcceptedEvent.id).desc()).limit(1))).first()
+    return latest[0] if latest is not None and latest[1] else datetime.now(UTC)

@@ -196,6 +196,7 @@ class Membership(SQLModel, table=True):
     __tablename__ = "memberships"
     __table_args__ = (
         Index("memberships_by_value", "segment", "value", "person_id"),
+        Index("memberships_by_digest", "segment", "digest"),
         Index("memberships_to_turn", "turns_at", sqlite_where=text(REAL_TIME), postgresql_where=text(REAL_TIME)),
     )
 
@@ -360,7 +361,7 @@ class Key(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True, sa_type=Id)
     name: str = Field(index=True)
-    scope: str  # ingest, read, admin
+    scope: str  # ingest, read, inbox, admin
     hash: str = Field(unique=True)  # SHA-256 of the secret, which is of 256 random bits
     rate: float | None = None  # requests a second, by each process
     created_at: datetime = moment()

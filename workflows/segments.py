@@ -20,7 +20,7 @@ from workflows.transitions import is_transition
 SEGMENTS: dict[str, Segment] = {}
 LIFECYCLE = "lifecycle"  # what a person's state is kept under, beside the segments
 
-Happened = tuple[datetime, Mapping[str, Any]]  # when, and with which fields
+Happened = tuple[datetime, Mapping[str, Any] | None]  # when, and with which fields: None if nobody can read them any more
 
 
 @dataclass(frozen=True)
@@ -89,13 +89,15 @@ class Performed(Expression):
     def _moments(self, facts: Facts) -> list[datetime]:
         return [at for at, data in facts.events.get(self.event, ()) if not self.where or self._fits(data)]
 
-    def _fits(self, data: Mapping[str, Any]) -> bool:
+    def _fits(self, data: Mapping[str, Any] | None) -> bool:
         """Compare the typed fields, so that a value reads the same however it was spelled on the wire."""
+        if data is None:
+            return False
         try:
             typed = EVENTS[self.event].model_validate(data)
-        except Exception:  # a validator of the team's own may raise anything: what cannot be read has no such fields
+            return all(_same(getattr(typed, name), value) for name, value in self.where)
+        except Exception:  # a team's own validator or type may raise anything: what cannot be read has no such fields
             return False
-        return all(_same(getattr(typed, name), value) for name, value in self.where)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import update
-from sqlmodel import select
+from sqlalchemy import Text, type_coerce, update
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import col, select
 
 from settings import Settings
 from store.session import Store
@@ -53,6 +54,19 @@ async def test_events_are_listed_by_what_became_of_them(admin: httpx.AsyncClient
     assert await listed(admin, name="Basket Filled", status="invalid") == ["invalid"]
     (event,) = (await admin.get("/v1/events", params={"status": "invalid"})).json()["events"]
     assert (event["error"], event["user_id"], event["data"]) == ("basket: Field required", "ada", {})
+
+
+async def test_an_event_that_nobody_can_read_is_listed_as_such_beside_the_others(admin: httpx.AsyncClient, house: Store) -> None:
+    await send(admin, "good")
+    await send(admin, "unread")
+    async with house.write() as session:
+        said = update(AcceptedEvent).where(col(AcceptedEvent.message_id) == "unread")
+        await session.exec(
+            said.values(data=type_coerce("{" if house.is_sqlite else ["secret"], Text if house.is_sqlite else JSONB))
+        )
+    unread, good = (await admin.get("/v1/events")).json()["events"]
+    assert (unread["message_id"], unread["data"], unread["error"]) == ("unread", None, "its properties cannot be read")
+    assert (good["data"], good["error"]) == ({"basket": "b1"}, "")
 
 
 async def test_pages_follow_one_another_and_end(admin: httpx.AsyncClient) -> None:

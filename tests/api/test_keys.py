@@ -18,7 +18,7 @@ from events.keys import add, listed
 from events.operators import Operator
 from settings import Settings
 from store.session import Store
-from store.tables import Key
+from store.tables import InboxCard, Key
 from tests.api.test_collect import refused
 from workflows.traits import TRAITS, Private, Traits
 
@@ -50,11 +50,37 @@ async def test_a_read_key_looks_and_changes_nothing(admin: httpx.AsyncClient) ->
         assert (await admin.get(path, headers=key)).status_code == 200
     answer = await admin.post("/v1/track", json=CALL, headers=key)
     assert refused(answer) == (403, "forbidden")
-    assert answer.json()["error"]["message"] == "a read key may look at what there is, and change nothing; this takes a write key"
+    assert (
+        answer.json()["error"]["message"]
+        == "a read key may look at what is not private, and change nothing; this takes a write key"
+    )
     consent = {"topic": "t", "granted": False, "source": "s"}
     assert refused(await admin.put("/v1/users/ada/consent", json=consent, headers=key)) == (403, "forbidden")
-    for path in ("/v1/users/ada/export", "/v1/keys", "/v1/audit"):
+    for path in ("/v1/users/ada/export", "/v1/users/ada/inbox", "/v1/keys", "/v1/audit"):
         assert refused(await admin.get(path, headers=key)) == (403, "forbidden")
+
+
+async def test_an_inbox_key_shows_people_their_messages_and_does_nothing_else(admin: httpx.AsyncClient, house: Store) -> None:
+    key = await made(admin, "product", "inbox")
+    await admin.post("/v1/track", json=CALL)
+    async with house.write() as session:
+        session.add(InboxCard(key="k1", person_id=1, title="Hello", body="There", at=datetime.now(UTC)))
+    (card,) = (await admin.get("/v1/users/ada/inbox", headers=key)).json()["cards"]
+    assert card["title"] == "Hello"
+    assert (await admin.post("/v1/users/ada/inbox/k1/read", headers=key)).status_code == 200
+    for path in ("/v1/users/ada", "/v1/users/ada/runs", "/v1/users/ada/messages", "/v1/journeys", "/v1/events", "/v1/keys"):
+        assert refused(await admin.get(path, headers=key)) == (403, "forbidden")
+    answer = await admin.post("/v1/track", json=CALL, headers=key)
+    assert refused(answer) == (403, "forbidden")
+    assert answer.json()["error"]["message"].startswith("an inbox key may read people's inboxes, and mark their messages as read;")
+
+
+@pytest.mark.parametrize("scope", ["ingest", "read"])
+async def test_no_message_is_shown_to_or_marked_by_who_may_not_know_what_it_says(admin: httpx.AsyncClient, scope: str) -> None:
+    key = await made(admin, "dashboard", scope)
+    await admin.post("/v1/track", json=CALL)
+    assert refused(await admin.get("/v1/users/ada/inbox", headers=key)) == (403, "forbidden")
+    assert refused(await admin.post("/v1/users/ada/inbox/k1/read", headers=key)) == (403, "forbidden")
 
 
 async def test_an_admin_key_does_everything(admin: httpx.AsyncClient) -> None:

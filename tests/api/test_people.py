@@ -11,6 +11,7 @@ from sqlmodel import col, select
 
 from events.erase import erase
 from events.operators import Operator
+from events.sweep import sweep_due
 from store.session import Store
 from store.tables import Consent, Delivery, InboxCard, Person, Run
 from tests.api.test_collect import refused
@@ -151,6 +152,14 @@ async def test_the_last_word_on_a_topic_and_channel_holds(admin: httpx.AsyncClie
 async def test_a_no_is_kept_from_somebody_new(admin: httpx.AsyncClient, house: Store) -> None:
     assert (await admin.put("/v1/users/new/consent", json=SAID)).status_code == 200
     assert (await admin.get("/v1/users/new")).json()["consents"][0]["granted"] is False
+
+
+async def test_whoever_is_met_by_a_consent_is_new_and_in_the_course_of_time_dormant(admin: httpx.AsyncClient, house: Store) -> None:
+    await admin.put("/v1/users/new/consent", json=SAID)
+    for after, state in ((timedelta(0), "new"), (timedelta(days=31), "dormant")):
+        while await sweep_due(house, datetime.now(UTC) + after):
+            pass
+        assert (await admin.get("/v1/users/new")).json()["state"] == state
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ from store.belongings import belongings
 from store.outage import NotCompacted, is_outage
 from store.session import Store
 from store.tables import (
+    AcceptedEvent,
     Assignment,
     Consent,
     Delivery,
@@ -43,6 +45,7 @@ ABOUT_NOBODY = frozenset({"keys", "erased", "erasures", "imports", "segment_fill
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 CLOCK = Clock(NOON)
+ALIAS = {"userId": "grace", "previousId": "ada-lovelace-1815"}
 BY = Operator("eve", "asked by letter", "SOJOURN_ADMIN_KEY", NOON)
 SECRETS = (
     "ada-lovelace-1815",
@@ -82,6 +85,12 @@ def _belongings_of(person_id: int, run: Run) -> list[SQLModel]:
         Assignment(person_id=person_id, experiment="e", variant="v", at=NOON),
         Membership(person_id=person_id, segment="s", value="in", since=NOON, digest="d"),
     ]
+
+
+async def people(store: Store) -> Sequence[str]:
+    """Return what everybody is called."""
+    async with store.read() as session:
+        return (await session.exec(select_rows(Person.user_id))).all()
 
 
 async def everything(store: Store) -> str:
@@ -144,12 +153,28 @@ async def test_a_late_event_recreates_nobody(store: Store) -> None:
 
 
 @pytest.mark.parametrize("erased", [{"userId": "ada-lovelace-1815"}, {"anonymousId": "ada-lovelace-1815"}])
-async def test_an_alias_that_names_an_erased_person_is_not_kept(store: Store, erased: dict[str, str]) -> None:
+async def test_an_alias_that_names_an_erased_person_is_not_kept_and_meets_nobody(store: Store, erased: dict[str, str]) -> None:
     await accept(store, [understand(erased, "identify", CLOCK)], CLOCK)
     await erase(store, erased.get("userId", f"anon:{SECRETS[0]}"), BY)
-    alias = {"userId": "grace", "previousId": SECRETS[0]}
-    await accept(store, [understand(alias, "alias", CLOCK)], CLOCK)
+    await accept(store, [understand(ALIAS, "alias", CLOCK)], CLOCK)
     assert found_in(await everything(store)) == []
+    assert await people(store) == []
+
+
+async def test_whoever_does_something_is_met_though_an_alias_beside_it_is_not_kept(store: Store) -> None:
+    await introduce(store)
+    await erase(store, SECRETS[0], BY)
+    calls = [understand(ALIAS, "alias", CLOCK), understand({"userId": "grace", "traits": {"plan": "pro"}}, "identify", CLOCK)]
+    await accept(store, calls, CLOCK)
+    assert await people(store) == ["grace"]
+    async with store.read() as session:
+        assert (await session.exec(select_rows(AcceptedEvent.kind))).all() == ["identify"]
+
+
+async def test_an_alias_of_nobody_erased_still_meets_both(store: Store) -> None:
+    await accept(store, [understand(ALIAS, "alias", CLOCK)], CLOCK)
+    await accept(store, [understand({"userId": SECRETS[0], "traits": {"plan": "pro"}}, "identify", CLOCK)], CLOCK)
+    assert await people(store) == ["grace"]
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ class Fragile(Expression):
     """A condition of a team's, with a mistake in it."""
 
     def holds(self, facts: Facts, now: datetime) -> bool:
-        if any(data["plan"] == BROKEN for _, data in facts.events.get(Bought.name, ())):
+        if any(data and data["plan"] == BROKEN for _, data in facts.events.get(Bought.name, ())):
             raise ZeroDivisionError
         return True
 

@@ -23,7 +23,7 @@ from events.history import with_data, without_data
 from events.operators import Operator
 from events.replay import replay
 from events.route import Router
-from events.sweep import PEOPLE_AT_ONCE, fill_in, next_turn, sweep, sweep_due, who_is_due
+from events.sweep import PEOPLE_AT_ONCE, fill_in, judged_otherwise, next_turn, sweep, sweep_due, who_is_due
 from settings import DEVELOPMENT_ERASURE_KEY, Settings
 from store.session import Store
 from store.tables import BACKLOG, LIVE, AcceptedEvent, Membership, Person
@@ -328,13 +328,15 @@ async def test_two_routers_and_two_sweepers_at_once_tell_each_transition_once(st
 # What it costs
 
 
-async def test_histories_and_who_is_due_are_found_by_their_indexes(store: Store) -> None:
+async def test_histories_and_who_is_due_or_was_judged_otherwise_are_found_by_their_indexes(store: Store) -> None:
     if not store.is_sqlite:
         pytest.skip("how PostgreSQL goes about it depends on how much there is")
-    asked = (
+    by_digest = "INDEX memberships_by_digest (segment=? AND digest"  # and not by the segment alone
+    asked: tuple[tuple[Any, dict[str, Any], str], ...] = (
         (without_data, {"person": 1, "fresh": False, "names": '["a"]', "after": "2026-01-01"}, "INDEX events_by_moment"),
         (with_data, {"person": 1, "fresh": False, "names": '["a", "b"]', "after": "2026-01-01"}, "INDEX events_by_moment"),
         (who_is_due, {"now": "2026-01-01", "resting": "[]"}, "INDEX memberships_to_turn"),
+        *((each, {"segment": "a", "digest": "d"}, by_digest) for each in judged_otherwise),
     )
     async with store.engine.connect() as connection:
         for query, params, index in asked:

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
+from pydantic import AfterValidator
 
 from workflows import lifecycle
 from workflows.definition import EVENTS, Event
@@ -21,6 +22,7 @@ from workflows.segments import (
     Facts,
     Segment,
     hasnt,
+    lifecycle_digest,
     performed,
     refuse_unfit,
     state,
@@ -39,6 +41,14 @@ NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 class Baked(Event, name="segments baked"):
     loaves: int = 1
+    toppings: frozenset[str] = frozenset()
+
+
+class Touchy:
+    """A type of a team's, with a mistake in it."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ZeroDivisionError
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +106,21 @@ def test_where_compares_the_typed_field_however_it_was_spelled() -> None:
     two = performed(Baked, where={"loaves": 2})
     assert two.holds(baked(DAY, loaves="2"), NOW)
     assert not two.holds(baked(DAY, loaves="3"), NOW)
+
+
+def test_a_field_that_cannot_be_compared_is_not_what_where_asks_for() -> None:
+    class Iced(Event, name="segments iced"):
+        icing: Annotated[object, AfterValidator(lambda _: Touchy())] = None
+
+    assert not performed(Iced, where={"icing": "sugar"}).holds(Facts(NOW, {Iced.name: [(NOW - DAY, {"icing": "sugar"})]}), NOW)
+
+
+@pytest.mark.parametrize(
+    ("wire", "holds"), [(["seeds", "salt"], True), (["salt", "seeds", "salt"], True), (["salt"], False), ([], False)]
+)
+def test_where_asks_for_a_set_in_whatever_order_it_was_sent(wire: list[str], holds: bool) -> None:
+    asked = performed(Baked, where={"toppings": {"salt", "seeds"}})
+    assert asked.holds(Facts(NOW, {Baked.name: [(NOW - DAY, {"toppings": wire})]}), NOW) is holds
 
 
 @pytest.mark.parametrize(
@@ -179,6 +204,30 @@ def test_another_meaning_is_another_digest_and_the_same_is_the_same() -> None:
 
 
 LIVING = Lifecycle(3 * DAY, 5 * DAY, 12 * DAY, 4 * DAY, (Baked.name,))
+
+
+def test_another_event_class_is_another_lifecycle_unless_it_is_named_what_counts() -> None:
+    by_state = Segment("lazy", state(DORMANT))
+    with_two = lifecycle_digest(), by_state.digest
+
+    class Kneaded(Event, name="segments kneaded"):
+        pass
+
+    assert lifecycle_digest() != with_two[0]
+    assert by_state.digest != with_two[1]
+    with_three = lifecycle_digest()
+
+    class WentStale(Became, state=DORMANT, name="segments went stale"):
+        pass
+
+    assert lifecycle_digest() == with_three  # no transition counts
+    lifecycle.lifecycle(counts=[Baked])
+    named = lifecycle_digest(), by_state.digest
+
+    class Proofed(Event, name="segments proofed"):
+        pass
+
+    assert (lifecycle_digest(), by_state.digest) == named
 
 
 def lived(*days: float) -> Facts:
@@ -276,8 +325,18 @@ def test_windows_beyond_a_century_are_refused() -> None:
         lifecycle.lifecycle(dormant_after=timedelta.max)
 
 
-def test_what_a_segment_means_is_the_same_in_every_process() -> None:
-    code = "from workflows.segments import Segment, trait; print(Segment('s', trait('plan').is_in({'a', 'b', 'c', 'd'})).digest)"
+SETS = (
+    "trait('plan').is_in({'a', 'b', 'c', 'd'})",
+    "performed(type('Baked', (Event,), {'__annotations__': {'at': set[str]}}), where={'at': {'a', 'b', 'c', 'd'}})",
+)
+
+
+@pytest.mark.parametrize("condition", SETS)
+def test_what_a_segment_means_is_the_same_in_every_process(condition: str) -> None:
+    code = (
+        "from workflows.definition import Event; from workflows.segments import Segment, performed, trait; "
+        f"print(Segment('s', {condition}).digest)"
+    )
     said = {
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONHASHSEED": seed}, cwd=HOUSE).stdout
         for seed in ("1", "2", "3")
