@@ -15,6 +15,7 @@ from events.sweep import sweep_due
 from store.session import Store
 from store.tables import Consent, Delivery, InboxCard, Person, Run
 from tests.api.test_collect import refused
+from workflows.lifecycle import in_force
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SAID = {"topic": "community", "channel": "email", "granted": False, "source": "app"}
@@ -156,7 +157,7 @@ async def test_a_no_is_kept_from_somebody_new(admin: httpx.AsyncClient, house: S
 
 async def test_whoever_is_met_by_a_consent_is_new_and_in_the_course_of_time_dormant(admin: httpx.AsyncClient, house: Store) -> None:
     await admin.put("/v1/users/new/consent", json=SAID)
-    for after, state in ((timedelta(0), "new"), (timedelta(days=31), "dormant")):
+    for after, state in ((timedelta(0), "new"), (in_force().dormant_after, "dormant")):
         while await sweep_due(house, datetime.now(UTC) + after):
             pass
         assert (await admin.get("/v1/users/new")).json()["state"] == state
