@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import time
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from workflows.clock import zone
-from workflows.rules import Policy, QuietHours
 
 DEVELOPMENT_WRITE_KEY = "write-development"
 DEVELOPMENT_ADMIN_KEY = "admin-development"
 DEVELOPMENT_ERASURE_KEY = "erasure-development"
+DEVELOPMENT_LINK_KEY = "links-development"
 CHANNEL_NAMES = ("email", "sms", "push", "in_app")
+
+
+class EndpointSetting(BaseModel):
+    """Where webhooks go, and the secret that signs them (Standard Webhooks: `whsec_` and base64)."""
+
+    url: str
+    secret: SecretStr
 
 
 class Settings(BaseSettings):
@@ -38,23 +44,32 @@ class Settings(BaseSettings):
     write_key: SecretStr = SecretStr(DEVELOPMENT_WRITE_KEY)
     admin_key: SecretStr = SecretStr(DEVELOPMENT_ADMIN_KEY)
     erasure_key: SecretStr = SecretStr(DEVELOPMENT_ERASURE_KEY)  # keys the hashes of erased names; never change it
+    link_key: SecretStr = SecretStr(DEVELOPMENT_LINK_KEY)  # signs the links in messages; changed, older links lead nowhere
+    public_url: str = "http://localhost:8000"  # where readers and providers reach the API
 
     live: bool = False  # deliver through the providers instead of the mailbox
     allow_recipients: list[str] = []  # outside production, whom `live` may reach: addresses, or @domains
 
     zone: str = "UTC"  # of people whose own is unknown
     locale: str = "en"
-    quiet_hours: dict[str, str] = {"sms": "21:00-08:00", "push": "21:00-08:00"}
     on_ambiguous: dict[str, Literal["drop", "resend", "hold"]] = {}  # by channel; see docs/channels.md
 
     smtp_url: SecretStr | None = None  # smtp[s]://user:password@host:port
     email_from: str = "Sojourn <hello@localhost>"
+    resend_api_key: SecretStr | None = None  # e-mail through Resend in place of SMTP
+    resend_base_url: str = "https://api.resend.com"
+    resend_webhook_secrets: list[SecretStr] = []  # several while one is rotated
     twilio_account_sid: str | None = None
     twilio_auth_token: SecretStr | None = None
     twilio_from: str | None = None  # a number, or a messaging service's sid (MG…)
     twilio_base_url: str | None = None
+    twilio_help: str = ""  # what a HELP is answered; nothing unless set, for Twilio answers by itself
     fcm_credentials: Path | None = None  # a service account's JSON file
     fcm_base_url: str = "https://fcm.googleapis.com"
+    endpoints: dict[str, EndpointSetting] = {}  # of webhooks, by name
+    team_endpoint: str | None = None  # the one of them that hears of replies
+    tracking: bool = True  # look whether e-mails are opened and clicked
+    provider_errors: Path | None = None  # a TOML file beside the shipped table; see docs/channels.md
 
     retain_events_days: int | None = Field(None, ge=1)  # for ever unless set; see docs/privacy.md
     retain_messages_days: int | None = Field(None, ge=1)
@@ -77,15 +92,6 @@ class Settings(BaseSettings):
             raise ValueError(f"SOJOURN_ZONE={name!r} is not an IANA time zone, such as Europe/Berlin")
         return name
 
-    @field_validator("quiet_hours")
-    @classmethod
-    def _known_channels(cls, hours: dict[str, str]) -> dict[str, str]:
-        for channel, span in hours.items():
-            if channel not in CHANNEL_NAMES:
-                raise ValueError(f"SOJOURN_QUIET_HOURS names the channel {channel!r}; there are {', '.join(CHANNEL_NAMES)}")
-            _quiet(span)
-        return hours
-
     @model_validator(mode="after")
     def _no_development_keys_in_production(self) -> Self:
         if self.environment == "production":
@@ -93,24 +99,12 @@ class Settings(BaseSettings):
                 ("SOJOURN_WRITE_KEY", self.write_key, DEVELOPMENT_WRITE_KEY),
                 ("SOJOURN_ADMIN_KEY", self.admin_key, DEVELOPMENT_ADMIN_KEY),
                 ("SOJOURN_ERASURE_KEY", self.erasure_key, DEVELOPMENT_ERASURE_KEY),
+                ("SOJOURN_LINK_KEY", self.link_key, DEVELOPMENT_LINK_KEY),
             ):
                 if key.get_secret_value() == known or len(key.get_secret_value()) < 16:
                     raise ValueError(f"{name} must be set to a secret of at least 16 characters in production")
         return self
 
-    @property
-    def policy(self) -> Policy:
-        """What the gate goes by."""
-        return Policy(quiet_hours={channel: _quiet(span) for channel, span in self.quiet_hours.items()})
-
     def ui_url(self, workflow_id: str) -> str:
         """Return the page of a run in the Temporal UI."""
         return f"{self.temporal_ui_url}/namespaces/{self.temporal_namespace}/workflows/{workflow_id.replace('/', '%2F')}"
-
-
-def _quiet(span: str) -> QuietHours:
-    start, _, end = span.partition("-")
-    try:
-        return QuietHours(time.fromisoformat(start.strip()), time.fromisoformat(end.strip()))
-    except ValueError:
-        raise ValueError(f"quiet hours {span!r} are not of the form 21:00-08:00") from None

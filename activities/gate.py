@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import String, bindparam
+from sqlalchemy import String, bindparam, literal, union_all
 from sqlmodel import and_, col, func, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from activities.occasion import zone_of
+from activities.whereabouts import country_of, zones_of
 from settings import Settings
+from store.hashing import hash_of
 from store.many import among
 from store.session import database_clock
-from store.tables import AcceptedEvent, Consent, Delivery, Device, Person, Run
+from store.tables import AcceptedEvent, Assignment, Consent, Delivery, Device, Person, Run, Stop, Suppression
 from workflows.definition import EVENTS, JOURNEYS
-from workflows.rules import Facts
+from workflows.policy import Policy
+from workflows.rules import Facts, Past
 from workflows.run import Order
 from workflows.wire import Dispatch
 
@@ -40,6 +42,7 @@ said = (
         Consent.person_id == Run.person_id,
         Consent.topic == bindparam("topic"),
         col(Consent.channel).in_((bindparam("channel", type_=String()), "*")),
+        col(Consent.pending).is_(False),
     )
     .order_by(col(Consent.id).desc())
     .limit(1)
@@ -58,6 +61,39 @@ all_at_once: Any = (
     .where(col(Run.id) == bindparam("run"))
 )
 exit_events = exits.where(Run.id == bindparam("run")).order_by(col(AcceptedEvent.id))
+
+# What speaks against it, and is not the person's row: one statement, for it is asked of every message.
+deliveries = Delivery.__table__  # type: ignore[attr-defined]
+suppressions = Suppression.__table__  # type: ignore[attr-defined]
+stops = Stop.__table__  # type: ignore[attr-defined]
+assignments = Assignment.__table__  # type: ignore[attr-defined]
+counted = or_(
+    deliveries.c.status.in_(("sent", "intent", "unknown", "held")),
+    and_(deliveries.c.status == "suppressed", deliveries.c.reason == "holdout"),
+)
+concerns = union_all(
+    sqlalchemy.select(literal("suppressed").label("what"), suppressions.c.cause, suppressions.c.channel, suppressions.c.at).where(
+        among(suppressions.c.address, "addresses"), suppressions.c.channel.in_((bindparam("channel", type_=String()), "*"))
+    ),
+    sqlalchemy.select(literal("stop"), stops.c.scope, stops.c.name, stops.c.at).where(
+        stops.c.released_at.is_(None),
+        or_(
+            stops.c.scope == "all",
+            and_(stops.c.scope == "journey", stops.c.name == bindparam("journey")),
+            and_(stops.c.scope == "channel", stops.c.name == bindparam("channel", type_=String())),
+        ),
+    ),
+    sqlalchemy.select(literal("holdout"), assignments.c.variant, assignments.c.experiment, assignments.c.at).where(
+        assignments.c.person_id == bindparam("person"), assignments.c.experiment == bindparam("holdout")
+    ),
+    sqlalchemy.select(literal("past"), deliveries.c.channel, deliveries.c.topic, deliveries.c.at).where(
+        deliveries.c.person_id == bindparam("person"),
+        deliveries.c.at > bindparam("since", type_=deliveries.c.at.type),
+        deliveries.c.transactional.is_(False),
+        deliveries.c.key != bindparam("message"),
+        counted,
+    ),
+)
 tokens = select(Device.token).where(Device.person_id == bindparam("person")).order_by(Device.token)
 
 
@@ -65,7 +101,8 @@ tokens = select(Device.token).where(Device.person_id == bindparam("person")).ord
 class Case:
     """One message before the gate: its run, its person, where it would go, and its row in the ledger if it has one.
 
-    `exited` says what ended the run, '' if it goes on; `clock` is the database's.
+    `exited` says what ended the run, '' if it goes on; `granted` is the last word on consent, None if nothing was said; `clock`
+    is the database's. `held_out` is what the holdout decided of them once, None if it has not been asked yet.
     """
 
     run: Run
@@ -73,42 +110,94 @@ class Case:
     recipients: tuple[str, ...]
     row: Delivery | None
     exited: str
-    opted_out: bool
+    granted: bool | None
     clock: datetime
+    suppressed: str = ""
+    stopped: str = ""
+    past: tuple[Past, ...] = ()
+    held_out: bool | None = None
 
 
-async def look(session: AsyncSession, dispatch: Dispatch, journey: str) -> Case | None:
-    """Read the case as it is now; None if the person was erased. The caller holds the person's lock."""
+async def look(session: AsyncSession, dispatch: Dispatch, journey: str, policy: Policy, now: datetime) -> Case | None:
+    """Read the case as it is now; None if the person was erased. The caller holds the locks to send to them."""
     leaving = {"run": dispatch.run_id, "exits": _exit_names(journey)}
     asked = {**leaving, "message": dispatch.key, "topic": dispatch.topic, "channel": dispatch.channel}
     found = (await session.exec(all_at_once, params=asked)).first()
     if found is None:
         return None
     run, person, row, left, granted, clock = found
-    return Case(
+    case = Case(
         run,
         person,
         recipients=await _recipients(session, person, dispatch.channel),
         row=row,
         exited=_ended(run) or (await _exited(session, run, leaving) if left else ""),
-        opted_out=granted is False,
+        granted=granted,
         clock=clock,
+    )
+    return await _with_concerns(session, case, dispatch, policy, now)
+
+
+async def _with_concerns(session: AsyncSession, case: Case, dispatch: Dispatch, policy: Policy, now: datetime) -> Case:
+    """Add what speaks against it beside the person's own words: suppressions, kill switches, what they have had, the holdout."""
+    connection = await session.connection()
+    capped = bool(policy.caps or case.person.fewer) and not dispatch.transactional
+    asked = {
+        "addresses": [hash_of(connection, name) for name in _names(case.person, dispatch.channel)],
+        "channel": dispatch.channel,
+        "journey": case.run.journey,
+        "person": case.run.person_id,
+        "holdout": holdout_of(policy),
+        "since": now - policy.looks_back if capped else now,
+        "message": dispatch.key,
+    }
+    rows = (await connection.execute(concerns, asked)).all()
+    found = {what: [each for each in rows if each[0] == what] for what in ("suppressed", "stop", "holdout", "past")}
+    return replace(
+        case,
+        suppressed=next((cause for _, cause, _, _ in found["suppressed"]), ""),
+        stopped=next((f"{scope} {name}".strip() for _, scope, name, _ in found["stop"]), ""),
+        past=tuple(Past(at, channel, topic) for _, channel, topic, at in found["past"]),
+        held_out=next((variant == "held_out" for _, variant, _, _ in found["holdout"]), None),
     )
 
 
-def facts(case: Case, dispatch: Dispatch, now: datetime, settings: Settings) -> Facts:
+def holdout_of(policy: Policy) -> str:
+    """Return the name under which it is kept who is held out, as of an experiment; '' without a holdout."""
+    return f"holdout/{policy.holdout.name}" if policy.holdout is not None else ""
+
+
+def facts(case: Case, dispatch: Dispatch, now: datetime, settings: Settings, policy: Policy) -> Facts:
     """Say what the rules may look at."""
+    person, channel = case.person, dispatch.channel
     return Facts(
         now=now,
         expires=dispatch.expires,
-        zone=zone_of(case.person, settings),
-        channel=dispatch.channel,
+        zones=zones_of(person, channel, settings),
+        channel=channel,
         topic=dispatch.topic,
+        policy=policy,
+        person=person.user_id,
+        country=country_of(person, channel),
+        transactional=dispatch.transactional,
+        waits=dispatch.waits,
         exited=case.exited,
+        suppressed=case.suppressed,
         reachable=bool(case.recipients),
-        opted_out=case.opted_out,
-        policy=settings.policy,
+        granted=case.granted,
+        paused_until=person.paused_until,
+        stopped=case.stopped,
+        fewer=person.fewer,
+        past=case.past,
+        held_out=policy.holdout is not None
+        and (policy.holdout.includes(person.user_id) if case.held_out is None else case.held_out),
     )
+
+
+def _names(person: Person, channel: str) -> list[str]:
+    """Return the names by which a suppression may know the person, or their address on that channel."""
+    address = {"email": person.email and f"email:{person.email.lower()}", "sms": person.phone and f"phone:{person.phone}"}
+    return [person.user_id, *filter(None, (address.get(channel),))]
 
 
 async def _recipients(session: AsyncSession, person: Person, channel: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from workflows.run import Receipt
 from workflows.wire import Dispatch
 
 LEASE = timedelta(seconds=45)  # longer than an attempt may take, 30 s
-LATE_RULES = ("expired", "quiet_hours")  # what they refuse would otherwise have been sent
+LATE_RULES = ("expired", "frequency_cap", "quiet_hours", "holdout")  # what they refuse would otherwise have been sent
 
 RECEIPTS = {
     "sent": "sent",
@@ -48,6 +48,7 @@ def new_row(dispatch: Dispatch, run: Run, now: datetime) -> Delivery:
         at=now,
         experiment=dispatch.experiment,
         variant=dispatch.variant or None,
+        transactional=dispatch.transactional,
     )
 
 
@@ -64,6 +65,7 @@ def refuse(row: Delivery, verdict: Verdict, now: datetime, *, in_doubt: bool) ->
     final = verdict.status != "deferred"
     row.status = "unknown" if in_doubt and final else verdict.status
     row.reason, row.retry_at, row.leased_until, row.at = verdict.reason, verdict.retry_at, None, now
+    row.saw = dict(verdict.saw)
     if verdict.status == "suppressed" and verdict.reason in LATE_RULES:
         expose(row, now)
     return Receipt(verdict.status, verdict.reason, verdict.retry_at)
@@ -71,7 +73,7 @@ def refuse(row: Delivery, verdict: Verdict, now: datetime, *, in_doubt: bool) ->
 
 def conclude(row: Delivery, status: str, reason: str, now: datetime) -> Receipt:
     """Record what cannot be sent, or has been."""
-    row.status, row.reason, row.retry_at, row.leased_until, row.at = status, reason, None, None, now
+    row.status, row.reason, row.retry_at, row.leased_until, row.at, row.saw = status, reason, None, None, now, {}
     return Receipt(RECEIPTS[status], reason)  # type: ignore[arg-type]
 
 
@@ -83,8 +85,9 @@ def expose(row: Delivery, now: datetime) -> None:
 
 def begin(row: Delivery, now: datetime, clock: datetime) -> None:
     """Record the intent to send, leased by the database's clock to one attempt."""
-    row.status, row.reason, row.retry_at, row.at = "intent", "", None, now
+    row.status, row.reason, row.retry_at, row.at, row.saw = "intent", "", None, now, {}
     row.attempts += 1
+    row.begun_at = clock
     row.leased_until = clock + LEASE
 
 

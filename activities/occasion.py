@@ -6,17 +6,16 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import bindparam
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 
 from activities.render import Occasion, Unanswered
+from activities.whereabouts import zone_of
 from settings import Settings
 from store.session import Store
 from store.tables import AcceptedEvent, Person, Run
-from workflows.clock import zone
 from workflows.wire import Dispatch
 
 STORE_SECONDS = 10
@@ -54,11 +53,6 @@ async def occasion(store: Store, settings: Settings, dispatch: Dispatch, now: da
         zone=zone_of(person, settings),
         did=_counting(store, person.id),
     )
-
-
-def zone_of(person: Person, settings: Settings) -> ZoneInfo:
-    """Return where the person is; the configured zone if that is not known."""
-    return zone(person.zone) or zone(settings.zone) or ZoneInfo("UTC")
 
 
 def _user(person: Person) -> dict[str, Any]:

@@ -6,13 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.gate import Case, facts, look
+from activities.gate import Case, facts, holdout_of, look
 from activities.ledger import answered, begin, conclude, end, expose, new_row, refuse
 from activities.occasion import occasion
 from activities.render import BadTemplate, Occasion, render
@@ -20,9 +20,11 @@ from activities.telling import told
 from activities.templates import Library
 from activities.transport import Ambiguous, Content, Local, Outlet, Parcel, Throttled, Transport, Undeliverable
 from settings import Settings
-from store.session import Store, lock
-from store.tables import Delivery
-from workflows.rules import decide
+from store.sending import lock_to_send
+from store.session import Store
+from store.tables import Assignment, Delivery
+from workflows.policy import in_force
+from workflows.rules import Facts, decide
 from workflows.run import Receipt
 from workflows.wire import Dispatch
 
@@ -58,13 +60,15 @@ class Sender:
             return _nobody(dispatch)
         person_id, what = found
         content = await self._content(dispatch, what)
+        policy = in_force()
         async with self.store.write() as session:
-            await lock(session, [person_id])
-            case = await look(session, dispatch, what.journey)
+            await lock_to_send(session, person_id)
+            case = await look(session, dispatch, what.journey, policy, now)
             if case is None:
                 return _nobody(dispatch)
-            claimed = self._claim(session, case, dispatch, now, content)
-        return claimed if isinstance(claimed, Receipt) else await self._hand_over(claimed)
+            claimed = self._claim(session, case, facts(case, dispatch, now, self.settings, policy), dispatch, content)
+        receipt = claimed if isinstance(claimed, Receipt) else await self._hand_over(claimed)
+        return replace(receipt, message=dispatch.key)
 
     async def _content(self, dispatch: Dispatch, what: Occasion) -> Content | str:
         """Return what the message says, or why it cannot be rendered."""
@@ -78,20 +82,24 @@ class Sender:
             return why
 
     def _claim(
-        self, session: AsyncSession, case: Case, dispatch: Dispatch, now: datetime, content: Content | str
+        self, session: AsyncSession, case: Case, known: Facts, dispatch: Dispatch, content: Content | str
     ) -> Receipt | Attempt:
         """Decide, and write down what was decided, in the caller's transaction."""
+        now = known.now
         row = case.row or new_row(dispatch, case.run, now)
         if case.row is not None and (receipt := answered(row)):
             return receipt
         outlet = self.outlet(dispatch.channel, case.recipients)
         in_doubt = case.row is not None and row.status == "intent"
+        row.doubted |= in_doubt
         if in_doubt:
             _leave_to_its_holder(row, case.clock)
             if not self._may_repeat(outlet, dispatch.channel):
                 return self._doubtful(row, now)
-        verdict = decide(facts(case, dispatch, now, self.settings))
+        verdict = decide(known)
         session.add(row)
+        if case.held_out is None and known.policy.holdout and not known.transactional and verdict.reason in ("", "holdout"):
+            session.add(_sampled(known, case.run.person_id))
         if verdict.status != "send" and not (verdict.status == "deferred" and isinstance(content, str)):
             return refuse(row, verdict, now, in_doubt=in_doubt)
         expose(row, now)
@@ -135,6 +143,12 @@ class Sender:
     def _in_doubt_reason(self, channel: str) -> str:
         held = self.settings.on_ambiguous.get(channel) == "hold"
         return f"held: {CUT_OFF}" if held else f"unknown: {CUT_OFF}"
+
+
+def _sampled(known: Facts, person_id: int) -> Assignment:
+    """Keep what the holdout has decided of somebody, for good: by their id, which may change when they turn out to be two."""
+    variant = "held_out" if known.held_out else "sent_to"
+    return Assignment(person_id=person_id, experiment=holdout_of(known.policy), variant=variant, at=known.now)
 
 
 def _nobody(dispatch: Dispatch) -> Receipt:

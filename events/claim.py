@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 INSIDE = -1  # no lane of events: all that waits of people who are in a journey
 PEOPLE_LOOKED_AT = {LIVE: 200, INSIDE: 200, BACKLOG: 20}  # in a round: a backlog's are short, for what is live waits meanwhile
 EVENTS_EACH = {LIVE: 50, INSIDE: 50, BACKLOG: 10}  # of a person, in one round: nobody's thousands hold up the others
-CONCERNING = ("run", "exit", "merge")  # kinds that always concern a run, one that its row says is over too
+CONCERNING = ("run", "exit", "merge", "pause", "release")  # kinds that always concern a run, one that its row says is over too
 PEOPLE_AT_ONCE = 32  # whose events act, side by side
 
 events = AcceptedEvent.__table__  # type: ignore[attr-defined]

@@ -15,7 +15,6 @@ from temporalio.service import RPCError
 
 from events.addresses import EMAIL, PHONE, names_of
 from events.calls import ANONYMOUS
-from events.erased import hash_of
 from events.for_ever import for_ever
 from events.histories import delete_histories
 from events.lookup import hold
@@ -23,6 +22,7 @@ from events.operators import Operator
 from events.profiles import unless_there
 from store.belongings import belongings
 from store.documents import as_stored, fields
+from store.hashing import hash_of
 from store.outage import NotCompacted
 from store.session import Store, database_clock
 from store.tables import AcceptedEvent, Device, Erased, Erasure, Identity, Person, Run

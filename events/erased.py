@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Collection
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from store.hashing import hash_of
 from store.many import among
 from store.tables import Erased
 
 erased = Erased.__table__  # type: ignore[attr-defined]
 
 ours = select(erased.c.hash).where(among(erased.c.hash, "hashes"))
-
-
-def hash_of(connection: AsyncConnection, name: str) -> str:
-    """Return the HMAC-SHA256 of a name, in hex, keyed with the store's erasure key."""
-    assert connection.sync_connection is not None
-    key: str = connection.sync_connection.get_execution_options()["sojourn_erasure_key"]
-    return hmac.new(key.encode(), name.encode(), hashlib.sha256).hexdigest()
 
 
 async def erased_among(connection: AsyncConnection, names: Collection[str]) -> set[str]:

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from store.tables import AcceptedEvent, Person, Run
-from workflows.definition import EVENTS, EXIT, IDENTIFY, JOURNEYS, Definition, newest
+from workflows.definition import EVENTS, EXIT, IDENTIFY, JOURNEYS, PAUSE, RELEASE, Definition, newest
 from workflows.listening import listening
 from workflows.run import Arrival, User
+
+ORDERS = {"pause": PAUSE, "release": RELEASE}  # what reaches one run, holds from then on, and is not remembered
 
 
 class Glance(Protocol):
@@ -89,6 +91,8 @@ def arrival(event: AcceptedEvent, user: User | None) -> Arrival:
     assert event.id is not None
     if event.kind == "exit":
         return Arrival(event.id, EXIT, event.accepted_at, {"actor": event.data["actor"], "reason": event.data["reason"]})
+    if event.kind in ORDERS:
+        return Arrival(event.id, ORDERS[event.kind], event.accepted_at, event.data)
     kind = EVENTS.get(event.name) if event.kind in ("track", "run") else None
     if kind is None:
         return Arrival(event.id, IDENTIFY, event.accepted_at, {}, user)

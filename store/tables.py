@@ -49,6 +49,8 @@ HAPPENED = "CASE WHEN occurred_at < accepted_at THEN occurred_at ELSE accepted_a
 TO_ROUTE = "status = 'pending' OR reconsider IS NOT NULL"
 LIVE, BACKLOG = 0, 1  # lanes of events: what happens now is served before what was imported
 NEVER_AGAIN = {"sqlite_autoincrement": True}  # a row's number is no other row's, not even when it is gone
+IN_DOUBT = "status IN ('intent', 'unknown', 'held')"
+WAITING = "status = 'deferred'"
 REAL_TIME = "turns_at IS NOT NULL AND clock_offset = 0"
 Document = JSON().with_variant(JSONB, "postgresql")
 
@@ -72,6 +74,8 @@ class Person(SQLModel, table=True):
     traits: dict[str, Any] = Field(default_factory=dict, sa_type=Document)
     trait_times: dict[str, str] = Field(default_factory=dict, sa_type=Document)  # when each trait was set, ISO 8601
     created_at: datetime = moment()
+    paused_until: datetime | None = moment(default=None)  # they asked for a pause, by their clock
+    fewer: bool = False  # they asked for fewer messages
     claimed_by: str | None = None  # the router that works on this person's events, up to `claimed_until` by the database's clock
     claimed_until: datetime | None = moment(default=None)
 
@@ -110,7 +114,11 @@ class Device(SQLModel, table=True):
 
 
 class Consent(SQLModel, table=True):
-    """What a person said about a topic. Rows are only ever added; the last one for topic and channel holds ('*': all channels)."""
+    """What a person said about a topic. Rows are only ever added; the last one for topic and channel holds ('*': all channels).
+
+    A `pending` yes does not hold: it waits for its confirmation, which is a row of its own. `wording` is the text that they
+    agreed to, or its version; `evidence` what else shows that it was them.
+    """
 
     __tablename__ = "consents"
     __table_args__ = (Index("consents_by_topic", "person_id", "topic", "id"),)
@@ -122,6 +130,68 @@ class Consent(SQLModel, table=True):
     granted: bool
     source: str = ""
     at: datetime = moment()
+    pending: bool = False
+    wording: str = Field(default="", sa_type=Text)
+    evidence: dict[str, Any] = Field(default_factory=dict, sa_type=Document)
+    actor: str = ""  # who recorded it
+
+
+class Suppression(SQLModel, table=True):
+    """Nothing may go to this address, whoever uses it. It outlives the erasure of a person, for it names nobody.
+
+    `address` is a keyed hash of `email:ADDRESS`, `phone:NUMBER`, or of a userId whom nothing may reach on any channel.
+    """
+
+    __tablename__ = "suppressions"
+
+    address: str = Field(primary_key=True)
+    channel: str = Field(primary_key=True)  # '*': all
+    cause: str  # hard_bounce, complaint, stop, manual, or a provider's code
+    source: str = ""
+    at: datetime = moment()  # by the real clock
+
+
+class Stop(SQLModel, table=True):
+    """A kill switch that was thrown: `scope` is `all`, or `journey` or `channel` with its `name`. Open until it is released."""
+
+    __tablename__ = "stops"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Id)
+    scope: str
+    name: str = ""
+    actor: str
+    reason: str = Field(sa_type=Text)
+    at: datetime = moment()  # by the real clock
+    released_at: datetime | None = moment(default=None)
+    released_by: str = ""
+    choice: str = ""  # what was done with what had become due: send, retime, skip
+
+
+class Endpoint(SQLModel, table=True):
+    """What is known of an endpoint that webhooks go to: one that answered 410 is disabled until an operator enables it again."""
+
+    __tablename__ = "endpoints"
+
+    name: str = Field(primary_key=True)
+    disabled_at: datetime | None = moment(default=None)
+    reason: str = Field(default="", sa_type=Text)
+
+
+class Notice(SQLModel, table=True):
+    """Something that the team is to be told by webhook. `due_at` is when it is tried next, by the database's clock."""
+
+    __tablename__ = "notices"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Id)
+    key: str = Field(unique=True)
+    person_id: int | None = Field(default=None, foreign_key="people.id", index=True, sa_type=Id)
+    kind: str
+    data: dict[str, Any] = Field(default_factory=dict, sa_type=Document)
+    at: datetime = moment()
+    due_at: datetime | None = moment(default=None, index=True)  # None: told, or given up
+    attempts: int = 0
+    error: str = Field(default="", sa_type=Text)
+    told_at: datetime | None = moment(default=None)
 
 
 class AcceptedEvent(SQLModel, table=True):
@@ -151,7 +221,7 @@ class AcceptedEvent(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True, sa_type=Id)
     person_id: int = Field(foreign_key="people.id", sa_type=Id)
     message_id: str
-    kind: str  # track, identify, run (a requested run), exit (an operator's)
+    kind: str  # track, identify, run (a requested run), exit, pause and release (orders to one run)
     name: str  # the event's wire name
     data: dict[str, Any] = Field(default_factory=dict, sa_type=Document)  # properties or traits, as sent
     context: dict[str, Any] = Field(default_factory=dict, sa_type=Document)
@@ -265,12 +335,18 @@ class Run(SQLModel, table=True):
 class Delivery(SQLModel, table=True):
     """The ledger: one row a message that a run meant to send, by its idempotency key, `run_id:step`.
 
-    `status`: `intent` while an attempt holds the lease, `deferred` until `retry_at`, `retrying` after an outage, then one of
-    `sent`, `suppressed`, `exited`, `failed`, `unknown`. `reason` is the one that decided.
+    `status`: `intent` while an attempt holds the lease, `deferred` until `retry_at`, `retrying` after an outage, `held` until an
+    operator says what became of it, then one of `sent`, `suppressed`, `exited`, `failed`, `unknown`. `reason` is the one that
+    decided, and `saw` holds the facts that it went by.
     """
 
     __tablename__ = "messages"
-    __table_args__ = (Index("messages_by_person", "person_id", "at"),)
+    __table_args__ = (
+        Index("messages_by_person", "person_id", "at"),
+        Index("messages_by_provider_id", "channel", "provider_id"),
+        Index("messages_in_doubt", "status", sqlite_where=text(IN_DOUBT), postgresql_where=text(IN_DOUBT)),
+        Index("messages_waiting", "reason", sqlite_where=text(WAITING), postgresql_where=text(WAITING)),
+    )
 
     key: str = Field(primary_key=True)
     run_id: str = Field(foreign_key="runs.id", index=True)
@@ -290,6 +366,12 @@ class Delivery(SQLModel, table=True):
     experiment: str | None = None
     variant: str | None = None
     exposed_at: datetime | None = moment(default=None)
+    transactional: bool = False
+    saw: dict[str, Any] = Field(default_factory=dict, sa_type=Document)
+    begun_at: datetime | None = moment(default=None)  # when the last attempt began, by the database's clock
+    provider: str = ""  # who was to deliver it
+    doubted: bool = False  # an attempt of it was in doubt once: it may have arrived more than once, or not at all
+    happened: dict[str, Any] = Field(default_factory=dict, sa_type=Document)  # what became of it: delivered, opened …, and when
 
 
 class InboxCard(SQLModel, table=True):

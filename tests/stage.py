@@ -27,6 +27,8 @@ from store.session import Store
 from store.tables import AcceptedEvent, Person, Run
 from worker import CACHED_RUNS, work, worker
 from workflows.definition import JOURNEYS, Definition, Event
+from workflows.policy import LAID_DOWN as policies
+from workflows.policy import Policy
 
 PATIENCE_SECONDS = 60
 LOOK_AGAIN_SECONDS = 0.01
@@ -187,6 +189,16 @@ class Played:
 
 
 PLAYED = Played()
+
+
+@contextmanager
+def under(laid_down: Policy) -> Iterator[None]:
+    """Let this policy be in force."""
+    before, policies[:] = policies[:], [laid_down]
+    try:
+        yield
+    finally:
+        policies[:] = before
 
 
 @contextmanager

@@ -21,7 +21,9 @@ JOURNEYS: dict[tuple[str, int], Definition[Any]] = {}
 
 IDENTIFY = "identify"
 EXIT = "exit"
-RESERVED = (IDENTIFY, EXIT)  # what reaches a run and is no event of the team's
+PAUSE = "$pause"
+RELEASE = "$release"
+RESERVED = (IDENTIFY, EXIT, PAUSE, RELEASE)  # what reaches a run and is no event of the team's
 
 
 class Event(BaseModel):

@@ -9,24 +9,24 @@ from bisect import insort
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, time, timedelta
+from functools import partial
 from typing import Any, TypeVar, cast, overload
 from zoneinfo import ZoneInfo
 
-from workflows.clock import EVERY_DAY, Day, in_words, next_time, share, zone
-from workflows.definition import EVENTS, EXIT, Definition, Event
+from workflows.clock import EVERY_DAY, Day, in_words, share, zone
+from workflows.definition import EVENTS, EXIT, PAUSE, RELEASE, Definition, Event
 from workflows.messages import Message
 from workflows.run import Arrival, Exited, Memory, Open, Order, Receipt, Step, StepMismatch, User
 from workflows.runtime import Runtime, Sending
 from workflows.segments import Segment
+from workflows.terms import ZERO, bounded, moment_of, weighted
 
 A = TypeVar("A", bound=Event)
 B = TypeVar("B", bound=Event)
 C = TypeVar("C", bound=Event)
 T = TypeVar("T")
 
-ZERO = timedelta(0)
 WAITING = ("wait_for", "sleep", "until")
-LONGEST = timedelta(days=3653)
 
 
 class Journey:
@@ -57,7 +57,9 @@ class Journey:
         self._place = 0
         self._moment = started
         self._exit: str | None = None
+        self._released: datetime | None = None  # from when the gate may be asked again, by a release that has just come
         self._verb = ""
+        self._known.update(memory.orders)
         arrivals, memory.inbox = memory.inbox, []
         for arrival in arrivals:
             self.take(arrival)
@@ -96,9 +98,11 @@ class Journey:
         key = self._key("send", key or f"send:{message.channel}/{message.template}")
         if step := self._logged(key):
             return Receipt(**step.outcome)
-        deadline = await self._enter(key, _checked(message.expires))
+        deadline = await self._enter(key, bounded(message.expires))
         receipt = await self._deliver(Sending(key, message, deadline, self._variants.get(message.experiment or "", "")))
-        self._over(key, {"status": receipt.status, "reason": receipt.reason}, deadline)
+        if isinstance(message.capped, Message) and (receipt.status, receipt.reason) == ("suppressed", "frequency_cap"):
+            receipt = await self._deliver(Sending(f"{key}:instead", message.capped, deadline))
+        self._over(key, {"status": receipt.status, "reason": receipt.reason, "message": receipt.message}, deadline)
         if receipt.status == "exited":
             raise Exited(receipt.reason)
         return receipt
@@ -140,7 +144,7 @@ class Journey:
         key = self._key("wait_for", key or "wait:" + "|".join(event.name for event in events))
         step = self._logged(key)
         if step is None:
-            deadline = await self._enter(key, _checked(within))
+            deadline = await self._enter(key, bounded(within))
             await self._settle(lambda: self._next(events, where) is not None, deadline)
             step = self._over(key, self._next(events, where), deadline)
         return None if step.outcome is None else self._read(step.outcome)
@@ -149,7 +153,7 @@ class Journey:
         """Do nothing for `duration`."""
         key = self._key("sleep", key or "sleep")
         if not self._logged(key):
-            await self._rest(key, await self._enter(key, _checked(duration)))
+            await self._rest(key, await self._enter(key, bounded(duration)))
 
     async def until(
         self,
@@ -166,8 +170,8 @@ class Journey:
         key = self._key("until", key or "until")
         if not self._logged(key):
             await self._begin(key)
-            deadline = self._moment_of(moment, on, spread)
-            _checked(deadline - self._runtime.now())
+            deadline = moment_of(moment, self._runtime.now(), self.zone, on, spread * share(self.user.id))
+            bounded(deadline - self._runtime.now())
             await self._rest(key, self._open(key, deadline))
 
     async def split(
@@ -178,7 +182,7 @@ class Journey:
         step = self._logged(key)
         if step is None:
             deadline = await self._enter(key, ZERO)
-            step = self._over(key, await self._runtime.assign(experiment, _weights(experiment, variants, weights)), deadline)
+            step = self._over(key, await self._runtime.assign(experiment, weighted(experiment, variants, weights)), deadline)
         if step.outcome not in variants:
             raise StepMismatch(
                 f"{self._definition.place}: experiment {experiment!r} gave this person {step.outcome!r}, which is no longer "
@@ -203,6 +207,9 @@ class Journey:
         """Take in an accepted event, once. Raises ValueError or KeyError, and stays as it was, if it is not a known, valid one."""
         if arrival.seq in self._known:
             return
+        if arrival.event in (PAUSE, RELEASE):
+            self._obey(arrival)
+            return
         if event is None and arrival.event in EVENTS:
             event = EVENTS[arrival.event].model_validate(arrival.data)
         self._known.add(arrival.seq)
@@ -218,6 +225,17 @@ class Journey:
         insort(self._unread, (arrival.seq, event), key=lambda entry: entry[0])
         if isinstance(event, self._definition.exits_on):
             self._exit = self._exit or event.name
+
+    def _obey(self, arrival: Arrival) -> None:
+        """Follow an order that holds from now on and is not remembered as something that happened."""
+        self._known.add(arrival.seq)
+        self.memory.orders.append(arrival.seq)
+        if arrival.event == PAUSE:
+            self.pause(Order(**arrival.data))
+            return
+        self._released = datetime.fromisoformat(arrival.data["at"])
+        if self.memory.open is not None and self.memory.open.retry_at is not None:
+            self.memory.open = replace(self.memory.open, retry_at=self._released)
 
     def ignore(self, seq: int) -> None:
         """Know the trigger by its number: it has reached the run already."""
@@ -322,14 +340,20 @@ class Journey:
     async def _deliver(self, sending: Sending) -> Receipt:
         assert self.memory.open is not None
         while True:
-            if (retry_at := self.memory.open.retry_at) is not None:
-                if await self._settle(lambda: False, retry_at):
+            while (retry_at := self.memory.open.retry_at) is not None:
+                if await self._settle(partial(self._is_rescheduled, retry_at), retry_at):
                     return Receipt("suppressed", "skipped by an operator")
-                self.memory.open = replace(self.memory.open, retry_at=None)
+                if not self._is_rescheduled(retry_at):
+                    self.memory.open = replace(self.memory.open, retry_at=None)
+            self._released = None
             receipt = await self._runtime.deliver(sending)
             if receipt.status != "deferred":
                 return receipt
-            self.memory.open = replace(self.memory.open, retry_at=receipt.retry_at)
+            self.memory.open = replace(self.memory.open, retry_at=self._released or receipt.retry_at)
+
+    def _is_rescheduled(self, retry_at: datetime) -> bool:
+        """Say whether a release has come while the message waited for `retry_at`."""
+        return self.memory.open is not None and self.memory.open.retry_at != retry_at
 
     def _next(self, events: tuple[type[Event], ...], where: Callable[[Any], bool] | None) -> int | None:
         """Return the seq of the earliest unread event of those types that fits."""
@@ -352,17 +376,6 @@ class Journey:
         if self._exit is not None:
             raise Exited(self._exit)
 
-    def _moment_of(self, moment: time | datetime, on: Collection[Day], spread: timedelta) -> datetime:
-        if isinstance(moment, datetime):
-            if moment.tzinfo is None:
-                raise ValueError(f"until({moment!r}) has no time zone: use a `time` for the person's own, or an aware datetime")
-            return moment + spread * share(self.user.id)
-        if moment.tzinfo is not None:
-            raise ValueError(f"until({moment!r}): a `time` is read where the person is; leave its time zone out")
-        if not on:
-            raise ValueError("until(on=()) names no day it could ever be")
-        return next_time(self._runtime.now(), moment, self.zone, on, spread * share(self.user.id))
-
     def _summary(self, key: str, deadline: datetime) -> str:
         name = key.partition(":")[2] or key
         match self._verb:
@@ -377,20 +390,3 @@ class Journey:
             f"{self._definition.place}: this run of {self._definition.name!r} version {self._definition.version} was at step "
             f"{logged!r}, and its code now comes to {key!r}; restore the order of steps, or give the new order a new version="
         )
-
-
-def _checked(duration: timedelta) -> timedelta:
-    if not isinstance(duration, timedelta):
-        raise TypeError(f"a duration is a timedelta, not {duration!r}")
-    if duration > LONGEST:
-        raise ValueError(f"a wait of {duration.days} days is longer than the ten years a run may wait")
-    return max(duration, ZERO)
-
-
-def _weights(experiment: str, variants: Mapping[str, Any], weights: Mapping[str, int] | None) -> Mapping[str, int]:
-    weights = weights or dict.fromkeys(variants, 1)
-    if set(weights) != set(variants) or min(weights.values(), default=0) < 0 or not sum(weights.values()):
-        raise ValueError(
-            f"split({experiment!r}): weights {dict(weights)!r} must name each of {list(variants)!r}, be at least 0, not all be 0"
-        )
-    return weights

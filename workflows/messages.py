@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 DAY = timedelta(days=1)
 
@@ -17,6 +17,10 @@ class Message:
     `data` is what the journey adds to the template's variables: plain JSON values, nothing private, for it enters the run's
     history. `topic` overrides the journey's own. After `expires` (counted from the call of `send`) it is no longer sent.
     `experiment` names the split whose variant this message carries; `split` fills it in on the messages it chooses from.
+
+    What the person asked for or has to know, such as a receipt, is `transactional`: no topic's consent, cap or holdout holds it
+    back, nor counts it. `capped` is what becomes of it under a full frequency cap: it waits for room as long as it lives, is
+    skipped, or the message given there goes instead. Where it is not `tracked`, nobody looks whether it is opened or clicked.
     """
 
     channel: ClassVar[str]
@@ -26,6 +30,9 @@ class Message:
     topic: str | None = field(default=None, kw_only=True)
     expires: timedelta = field(default=DAY, kw_only=True)
     experiment: str | None = field(default=None, kw_only=True)
+    transactional: bool = field(default=False, kw_only=True)
+    capped: Literal["wait", "skip"] | Message = field(default="wait", kw_only=True)
+    tracked: bool = field(default=True, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,13 @@ class Receipt:
 
     `sent`: the provider took it. `suppressed`: the gate said no, and `reason` is the rule. `exited`: the run is over.
     `failed`: it cannot be sent, and `reason` says why. `deferred` never reaches a journey: the gate asks to be asked again
-    at `retry_at`.
+    at `retry_at`. `message` is the message's idempotency key: `wait_for(MessageOpened, of=receipt, …)` knows it by that.
     """
 
     status: Literal["sent", "suppressed", "exited", "failed", "deferred"]
     reason: str = ""
     retry_at: datetime | None = None
+    message: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class Memory:
     paused: Order | None = None
     skipped: str | None = None
     ended_by: Order | None = None
+    orders: list[int] = field(default_factory=list)  # the seqs of pauses and releases that have reached the run
 
 
 class Exited(BaseException):

@@ -12,56 +12,17 @@ from workflows.becoming import Becoming
 from workflows.clock import zone
 from workflows.definition import IDENTIFY, Definition, Event, refusal
 from workflows.experiment import variant
+from workflows.happenings import SOMEONE, Happening, Identify, Operate, Person
 from workflows.journey import Journey
 from workflows.listening import listening
 from workflows.messages import CHANNELS, Message
-from workflows.rules import Facts, Policy, decide
+from workflows.policy import Policy, in_force
+from workflows.rules import Facts, Past, decide
 from workflows.run import Arrival, Exited, Memory, Order, Receipt, Step, User
 from workflows.runtime import Sending
 from workflows.segments import Segment
 
 START = datetime(2025, 1, 6, 12, tzinfo=UTC)  # a Monday, at noon
-SOMEONE = User("user-1", zone="UTC", locale="en")
-
-
-@dataclass(frozen=True)
-class Identify:
-    """The person's zone, locale or traits change. What is None stays as it is."""
-
-    traits: Mapping[str, Any] = field(default_factory=dict)
-    zone: str | None = None
-    locale: str | None = None
-
-
-@dataclass(frozen=True)
-class Operate:
-    """An operator acts on the person's open runs."""
-
-    action: Literal["pause", "resume", "skip", "exit"]
-    order: Order
-
-
-@dataclass(frozen=True)
-class OptOut:
-    """The person opts out of a topic, on one channel or on all."""
-
-    topic: str
-    channel: str | None = None
-
-
-Happening = Event | Identify | Operate | OptOut
-
-
-@dataclass(frozen=True)
-class Person:
-    """Whom a simulation is about: what the run knows of them, and what the gate does."""
-
-    user: User = SOMEONE
-    reachable: frozenset[str] = frozenset(CHANNELS)
-    opted_out: frozenset[tuple[str, str | None]] = frozenset()
-
-    def has_opted_out(self, topic: str, channel: str) -> bool:
-        return (topic, None) in self.opted_out or (topic, channel) in self.opted_out
 
 
 @dataclass(frozen=True)
@@ -195,6 +156,7 @@ class _Life:
         self.clock = clock
         self.seq = 0
         self.events: list[tuple[Arrival, Event]] = []
+        self.past: list[Past] = []
         self.runs: list[_Run] = []
         self.open: list[_Run] = []
         self.becoming = Becoming(definitions, clock)
@@ -202,22 +164,38 @@ class _Life:
             self._become()
 
     def gate(self, definition: Definition[Any], sending: Sending) -> Receipt:
-        message = sending.message
-        topic = message.topic or definition.topic
-        facts = Facts(
-            now=self.clock,
-            expires=sending.expires,
-            zone=zone(self.person.user.zone) or zone(self.fallback_zone) or UTC_ZONE,
-            channel=message.channel,
-            topic=topic,
-            reachable=message.channel in self.person.reachable,
-            opted_out=self.person.has_opted_out(topic, message.channel),
-            policy=self.policy,
-        )
+        facts = self._facts(definition, sending)
         verdict = decide(facts)
         if verdict.status == "send":
-            return self.receipts.get(message.template, SENT)
-        return Receipt(verdict.status, verdict.reason, verdict.retry_at)
+            receipt = replace(self.receipts.get(sending.message.template, SENT), message=f"{definition.name}:{sending.step}")
+        else:
+            receipt = Receipt(verdict.status, verdict.reason, verdict.retry_at)
+        if not facts.transactional and (receipt.status == "sent" or verdict.reason == "holdout"):
+            self.past.append(Past(self.clock, facts.channel, facts.topic))
+        return receipt
+
+    def _facts(self, definition: Definition[Any], sending: Sending) -> Facts:
+        message, person = sending.message, self.person
+        topic, held = message.topic or definition.topic, self.policy.holdout
+        return Facts(
+            now=self.clock,
+            expires=sending.expires,
+            zones=(zone(person.user.zone) or zone(self.fallback_zone) or UTC_ZONE,),
+            channel=message.channel,
+            topic=topic,
+            policy=self.policy,
+            person=person.user.id,
+            country=person.country,
+            transactional=message.transactional,
+            waits=message.capped == "wait",
+            suppressed=person.suppressed.get(message.channel, ""),
+            reachable=message.channel in person.reachable,
+            granted=person.granted(topic, message.channel),
+            paused_until=person.paused_until,
+            fewer=person.fewer,
+            past=tuple(self.past),
+            held_out=held is not None and (held.includes(person.user.id) if person.held_out is None else person.held_out),
+        )
 
     def assign(self, experiment: str, weights: Mapping[str, int]) -> str:
         if self.assigned.get(experiment) not in weights:
@@ -239,8 +217,8 @@ class _Life:
                 self._become()
             case Operate(action, order):
                 self._operate(action, order)
-            case OptOut(topic, channel):
-                self.person = replace(self.person, opted_out=self.person.opted_out | {(topic, channel)})
+            case _:
+                self.person = self.person.says(happening, self.clock)
 
     def pass_until(self, end: datetime | None) -> None:
         """Let every deadline before `end` pass, and all that time makes of the person, in order; without `end`, let all pass.
@@ -356,7 +334,7 @@ def live(
         clock=happenings[0][0] if happenings else START,
         variants=variants or {},
         receipts=receipts or {},
-        policy=policy or Policy(),
+        policy=policy or in_force(),
         fallback_zone=fallback_zone,
     )
     for at, happening in happenings:

@@ -224,6 +224,9 @@ class JourneyWorkflow:
             experiment=message.experiment,
             variant=sending.variant,
             offset=self.offset.total_seconds(),
+            transactional=message.transactional,
+            waits=message.capped == "wait",
+            tracked=message.tracked,
         )
 
     def _continue(self) -> NoReturn:

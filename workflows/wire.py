@@ -68,6 +68,9 @@ class Dispatch:
     experiment: str | None = None
     variant: str = ""
     offset: float = 0.0
+    transactional: bool = False
+    waits: bool = True
+    tracked: bool = True
 
     @property
     def key(self) -> str:

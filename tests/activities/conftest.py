@@ -9,7 +9,8 @@ import pytest
 
 from tests.activities.house import JOURNEYS_HERE, House, write_templates
 from tests.databases import Databases
-from tests.stage import only
+from tests.stage import only, under
+from workflows.policy import Policy
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def database_url(databases: Databases) -> str:
 @pytest.fixture
 async def house(database_url: str, tmp_path: Path) -> AsyncIterator[House]:
     write_templates(tmp_path)
-    with only(JOURNEYS_HERE):
+    with only(JOURNEYS_HERE), under(Policy(quiet_hours={})):
         built = House(database_url, tmp_path)
         await built.settle()
         yield built

@@ -19,6 +19,7 @@ from store.session import Store
 from store.tables import AcceptedEvent, Consent, Delivery, Device, InboxCard, MailboxItem, Person, Run
 from workflows.definition import Event, journey
 from workflows.journey import Journey
+from workflows.policy import LAID_DOWN, Policy
 from workflows.run import Receipt
 from workflows.wire import Dispatch
 
@@ -92,7 +93,7 @@ class House:
 
     def __init__(self, database_url: str, folder: Path) -> None:
         self.store, self.folder = Store(database_url, erasure_key=DEVELOPMENT_ERASURE_KEY), folder
-        self.settings = Settings(_env_file=None, database_url=database_url, journeys=folder, quiet_hours={})
+        self.settings = Settings(_env_file=None, database_url=database_url, journeys=folder)
         self.providers: dict[str, Transport] | None = {}
         self.user_id = f"ada-{uuid4().hex[:8]}"
         self.device = f"device of {self.user_id}"
@@ -163,6 +164,10 @@ class House:
         """Let these providers take what is sent to anybody."""
         self.providers = dict(providers)
         self.configure(live=True, allow_recipients=["@example.org", PHONE, self.device])
+
+    def lay_down(self, **policy: Any) -> None:
+        """Lay down another policy, for this test."""
+        LAID_DOWN[:] = [Policy(**{"quiet_hours": {}} | policy)]
 
     def configure(self, **values: Any) -> None:
         self.settings = self.settings.model_copy(update=values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 import pytest
 from sqlalchemy import delete
@@ -13,11 +13,12 @@ from events.erase import erase
 from events.operators import Operator
 from store.tables import Device, Identity, Run
 from tests.activities.house import NOON, House, Left, OrderCancelled
+from workflows.policy import QuietHours
 from workflows.run import Receipt
 from workflows.wire import Closing
 
 SENT = Receipt("sent")
-AT_NIGHT = {"email": "11:00-13:30"}
+AT_NIGHT = {"email": QuietHours(time(11), time(13, 30))}
 
 
 async def test_an_exit_event_that_has_been_accepted_stops_the_send_before_the_run_hears_of_it(house: House) -> None:
@@ -128,7 +129,7 @@ async def test_a_message_past_its_time_is_not_sent(house: House) -> None:
 
 
 async def test_quiet_hours_ask_to_be_asked_again_when_they_are_over(house: House) -> None:
-    house.configure(quiet_hours=AT_NIGHT)
+    house.lay_down(quiet_hours=AT_NIGHT)
     morning = NOON + timedelta(hours=1, minutes=30)
 
     assert await house.send() == Receipt("deferred", "quiet_hours", morning)
@@ -141,27 +142,28 @@ async def test_quiet_hours_ask_to_be_asked_again_when_they_are_over(house: House
 
 
 async def test_quiet_hours_are_where_the_person_is(house: House) -> None:
-    house.configure(quiet_hours=AT_NIGHT)
+    house.lay_down(quiet_hours=AT_NIGHT)
     await house.change_person(zone="Asia/Tokyo")
 
     assert await house.send() == SENT
 
 
 async def test_quiet_hours_of_an_unknown_zone_are_those_of_the_configured_one(house: House) -> None:
-    house.configure(quiet_hours=AT_NIGHT, zone="Asia/Tokyo")
+    house.lay_down(quiet_hours=AT_NIGHT)
+    house.configure(zone="Asia/Tokyo")
     await house.change_person(zone="Mars/Olympus")
 
     assert await house.send() == SENT
 
 
 async def test_a_message_that_does_not_outlive_the_quiet_hours_is_dropped(house: House) -> None:
-    house.configure(quiet_hours=AT_NIGHT)
+    house.lay_down(quiet_hours=AT_NIGHT)
 
     assert await house.send(expires=timedelta(hours=1)) == Receipt("suppressed", "quiet_hours")
 
 
 async def test_the_first_refusal_in_the_gates_order_is_the_recorded_one(house: House) -> None:
-    house.configure(quiet_hours=AT_NIGHT)
+    house.lay_down(quiet_hours=AT_NIGHT)
     late = timedelta(minutes=30)
     assert (await house.send(step="5", expires=late)).reason == "quiet_hours"
     assert (await house.send(step="4", at=NOON + timedelta(hours=1), expires=late)).reason == "expired"

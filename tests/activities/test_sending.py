@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import timedelta
+from datetime import time, timedelta
 
 import pytest
 from temporalio.api.failure.v1 import Failure as TemporalFailure
@@ -15,6 +15,7 @@ from activities.transport import Ambiguous, OutOfReach, Throttled, Undeliverable
 from store.session import lock
 from store.tables import Run
 from tests.activities.house import NOON, House, Left, Provider, write_template
+from workflows.policy import QuietHours
 from workflows.run import Receipt
 
 SENT = Receipt("sent")
@@ -282,7 +283,7 @@ async def test_a_broken_template_does_not_hide_that_the_run_has_exited(house: Ho
 
 
 async def test_a_broken_template_fails_at_once_though_it_is_night(house: House) -> None:
-    house.configure(quiet_hours={"email": "11:00-13:00"})
+    house.lay_down(quiet_hours={"email": QuietHours(time(11), time(13))})
 
     assert (await house.send(template="broken")).status == "failed"
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from workflows.definition import EVENTS
+from workflows.happenings import Happening, Identify, Person
 from workflows.run import User
-from workflows.simulate import Happening, Identify, Person
 
 EXCERPT = Path(__file__).parents[2] / "demo" / "excerpt.jsonl.gz"
 

@@ -9,9 +9,10 @@ import pytest
 from journeys.activation import activation
 from journeys.events import CommitPushed, ProjectLeft
 from tests.journeys.said import said, tried, when
+from workflows.happenings import Happening
 from workflows.messages import Email, InApp
 from workflows.run import User
-from workflows.simulate import Happening, Simulation, simulate
+from workflows.simulate import Simulation, simulate
 
 DAY = timedelta(days=1)
 FRIDAY = datetime(2025, 3, 7, 18, tzinfo=UTC)

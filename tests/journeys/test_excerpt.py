@@ -16,7 +16,8 @@ from journeys.events import CommitPushed, ProjectJoined
 from journeys.onboarding import onboarding
 from journeys.reengagement import reengagement
 from tests.journeys.lives import Life, calls, lives
-from workflows.simulate import Identify, Simulation, live
+from workflows.happenings import Identify
+from workflows.simulate import Simulation, live
 
 SHIPPED = (activation, advocacy, onboarding, reengagement)
 REMINDERS = ("nudge", "smaller_step", "miss_you", "last_word")

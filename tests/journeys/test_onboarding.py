@@ -9,9 +9,10 @@ import pytest
 from journeys.events import CommitPushed, ProjectJoined, ProjectLeft
 from journeys.onboarding import onboarding
 from tests.journeys.said import said, tried, when
+from workflows.happenings import Happening, Identify, OptOut
 from workflows.messages import Push
 from workflows.run import Receipt, User
-from workflows.simulate import Happening, Identify, OptOut, Simulation, live, simulate
+from workflows.simulate import Simulation, live, simulate
 
 NOW = timedelta(0)
 HOUR = timedelta(hours=1)

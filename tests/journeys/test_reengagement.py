@@ -10,8 +10,9 @@ import pytest
 from journeys.events import CommitPushed, ProjectLeft
 from journeys.reengagement import reengagement
 from tests.journeys.said import said, tried, when
+from workflows.happenings import Happening, Person
 from workflows.run import User
-from workflows.simulate import Happening, Person, Simulation, live
+from workflows.simulate import Simulation, live
 
 DAY = timedelta(days=1)
 BEGIN = datetime(2025, 2, 3, 15, tzinfo=UTC)

@@ -21,8 +21,9 @@ from journeys.onboarding import onboarding
 from journeys.reengagement import reengagement
 from tests.journeys.lives import lives
 from workflows.definition import Event
+from workflows.happenings import Happening, Person
 from workflows.messages import Message
-from workflows.simulate import START, Happening, Person, live
+from workflows.simulate import START, live
 
 SHIPPED = (activation, advocacy, onboarding, reengagement)
 TEMPLATES = Path(__file__).parents[2] / "journeys" / "templates"

@@ -15,10 +15,11 @@ from demo.player import Call
 from store.tables import Assignment, Delivery, MailboxItem, Person
 from tests.stage import Stage, only
 from workflows.definition import Definition, Event
+from workflows.happenings import Happening, Identify, Operate, OptIn, OptOut
+from workflows.happenings import Person as Someone
 from workflows.messages import CHANNELS
 from workflows.run import Order, Receipt, User
-from workflows.simulate import START, Happening, Identify, Operate, OptOut, live
-from workflows.simulate import Person as Someone
+from workflows.simulate import START, live
 
 JOURNEYS = Path(__file__).parent / "journeys"  # a folder of templates only: the journeys are in the tests
 HOME = "Asia/Tokyo"  # the zone of those whose own is unknown: one that nobody falls back on by mistake
@@ -192,6 +193,11 @@ def _call(user: str, at: datetime, happening: Happening) -> Call:
         case OptOut(topic, channel):
             consent = {"topic": topic, "channel": channel, "granted": False, "source": "test"}
             return Call(at, f"/v1/users/{user}/consent", consent, method="PUT")
+        case OptIn(topic, channel):
+            consent = {"topic": topic, "channel": channel, "granted": True, "source": "test"}
+            return Call(at, f"/v1/users/{user}/consent", consent, method="PUT")
+        case _:
+            raise NotImplementedError(f"{happening} is not played on the real server yet")
 
 
 async def _assign(stage: Stage, user: str, variants: Mapping[str, str]) -> None:

@@ -6,9 +6,9 @@ from tests.language.both import Play, told
 from tests.language.words import NOW, Entered, Left, Replied, Tapped, by, days, hours, moment, say
 from tests.stage import Stage, as_deployed, at_work, only
 from workflows.definition import ALWAYS, journey
+from workflows.happenings import Operate
 from workflows.journey import Journey
 from workflows.messages import Sms
-from workflows.simulate import Operate
 
 
 @journey(exits_on=Left)

@@ -10,10 +10,11 @@ from pydantic import Field
 
 from tests.stage import only
 from workflows.definition import Event, journey
+from workflows.happenings import SOMEONE
 from workflows.journey import Journey
 from workflows.messages import Email
 from workflows.run import Memory, Open
-from workflows.simulate import SOMEONE, simulate
+from workflows.simulate import simulate
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

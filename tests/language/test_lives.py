@@ -14,9 +14,9 @@ from tests.language.words import Booked, Called, Entered, Left, Moved, Replied, 
 from tests.stage import Stage
 from workflows.clock import WEEKDAYS
 from workflows.definition import ALWAYS, after, journey
+from workflows.happenings import Happening, Identify, OptOut
 from workflows.journey import Journey
 from workflows.messages import InApp, Push, Sms
-from workflows.simulate import Happening, Identify, OptOut
 
 ZONES = ("UTC", "Asia/Kolkata", "America/New_York", "Pacific/Auckland", "Middle/Earth")
 

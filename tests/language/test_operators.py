@@ -10,10 +10,10 @@ from tests.language.both import Play, Story, end_open_runs, told
 from tests.language.words import NOW, Entered, Left, Replied, Tapped, by, days, hours, moment, say
 from tests.stage import Stage, only
 from workflows.definition import journey
+from workflows.happenings import Operate
 from workflows.journey import Journey
 from workflows.messages import Sms
 from workflows.run import Order
-from workflows.simulate import Operate
 
 NIGHT = moment("2025-01-06T23:00")
 PAUSE, RESUME = Operate("pause", by()), Operate("resume", by())

@@ -8,8 +8,8 @@ from tests.language.both import Play, Story, end_open_runs, told
 from tests.language.words import NOW, Booked, Called, Entered, Left, Moved, Tapped, by, days, hours, minutes, say
 from tests.stage import Stage, only
 from workflows.definition import ALWAYS, after, journey
+from workflows.happenings import Operate
 from workflows.journey import Journey
-from workflows.simulate import Operate
 
 
 @journey()

@@ -18,10 +18,10 @@ from workflows import lifecycle
 from workflows.check import findings
 from workflows.definition import ALWAYS, journey
 from workflows.graph import graph
+from workflows.happenings import Happening, Identify
 from workflows.journey import Journey
 from workflows.lifecycle import DORMANT, RESURRECTED, Lifecycle
 from workflows.segments import SEGMENTS, Segment, hasnt, performed, trait
-from workflows.simulate import Happening, Identify
 from workflows.transitions import Became, Entered, Left
 
 tappers = Segment("tappers", performed(Tapped, at_least=2, within=days(3)))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from tests.language.both import HOME, Play, Said
 from tests.language.words import NOW, Entered, Tapped, days, hours, moment, say
 from workflows.definition import journey
+from workflows.happenings import Identify, OptOut
 from workflows.journey import Journey
 from workflows.messages import CHANNELS, Email, InApp, Push, Sms
-from workflows.simulate import Identify, OptOut
 
 NIGHT = moment("2025-01-06T23:00")
 

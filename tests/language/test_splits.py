@@ -14,8 +14,8 @@ from tests.language.words import NOW, Entered, Tapped, days, hours, say
 from tests.stage import Stage
 from workflows.definition import ALWAYS, journey
 from workflows.experiment import variant
+from workflows.happenings import OptOut
 from workflows.journey import Journey
-from workflows.simulate import OptOut
 
 HALVES = {"plain": 1, "social": 1}
 

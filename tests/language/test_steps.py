@@ -12,12 +12,13 @@ from tests.language.both import Play, Story, told
 from tests.language.words import NOW, Entered, Replied, Tapped, days, hours, moment, say
 from tests.stage import Stage, at_work, eventually, only
 from workflows.definition import ALWAYS, journey
+from workflows.happenings import Identify
 from workflows.journey import Journey
 from workflows.messages import Push
 from workflows.run import Memory, Open, Receipt, StepMismatch, User
 from workflows.runtime import Sending
 from workflows.segments import Segment
-from workflows.simulate import START, Identify
+from workflows.simulate import START
 
 # Rule 12: every verb call has a stable key.
 

@@ -11,9 +11,10 @@ from tests.language.words import MINUTE, NOW, Entered, Replied, Tapped, days, ho
 from tests.stage import Stage, only
 from workflows.clock import WEEKDAYS, share
 from workflows.definition import journey
-from workflows.journey import LONGEST, Journey
+from workflows.happenings import Identify
+from workflows.journey import Journey
 from workflows.messages import Email
-from workflows.simulate import Identify
+from workflows.terms import LONGEST
 
 # Rule 1: durations are timedelta, moments are aware, and the clock is where the person is.
 

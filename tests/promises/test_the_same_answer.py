@@ -43,7 +43,7 @@ class Line:
 
 
 def in_virtual_time(life: Life, settings: Settings, end: datetime) -> list[Line]:
-    runs = live(SHIPPED, life.happenings, life.person, policy=settings.policy, fallback_zone=settings.zone, until=end)
+    runs = live(SHIPPED, life.happenings, life.person, fallback_zone=settings.zone, until=end)
     lines = []
     for number, run in enumerate(sorted(runs, key=lambda run: (run.definition.name, run.started))):
         name = run.definition.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from workflows.rules import RULES, Facts, Policy, QuietHours, Verdict, decide
+from workflows.policy import Calendar, Cap, Holdout, Policy, QuietHours, Topic
+from workflows.rules import RULES, Facts, Past, Verdict, decide
 
 NIGHT = QuietHours(time(21), time(8))
 SIESTA = QuietHours(time(13), time(15))
@@ -23,7 +25,13 @@ MINUTE = timedelta(minutes=1)
 
 def facts(now: datetime = NOON, zone: str = "UTC", hours: QuietHours = NIGHT, **more: Any) -> Facts:
     given_or_usual: dict[str, Any] = {"channel": "push", "topic": "onboarding", "expires": now + DAY, **more}
-    return Facts(now=now, zone=ZoneInfo(zone), policy=Policy({"push": hours}), **given_or_usual)
+    laid_down = Policy(
+        topics=(Topic("deals", opt_in=True),),
+        caps=(Cap(1, timedelta(hours=6), channel="push"),),
+        quiet_hours={"push": hours},
+        holdout=Holdout(0.5),
+    )
+    return Facts(now=now, zones=(ZoneInfo(zone),), policy=laid_down, **given_or_usual)
 
 
 def test_a_message_goes_out_when_nothing_speaks_against_it() -> None:
@@ -32,20 +40,30 @@ def test_a_message_goes_out_when_nothing_speaks_against_it() -> None:
 
 REFUSALS: list[tuple[dict[str, Any], Verdict]] = [
     ({"exited": "upgraded"}, Verdict("exited", "upgraded")),
+    ({"suppressed": "complaint"}, Verdict("suppressed", "suppressed")),
     ({"reachable": False}, Verdict("suppressed", "no_address")),
-    ({"opted_out": True}, Verdict("suppressed", "no_consent")),
+    ({"granted": False}, Verdict("suppressed", "no_consent")),
+    ({"paused_until": LATE + DAY}, Verdict("suppressed", "paused")),
     ({"expires": LATE}, Verdict("suppressed", "expired")),
+    ({"stopped": "journey onboarding"}, Verdict("deferred", "kill_switch", LATE + DAY)),
+    ({"past": (Past(LATE - MINUTE, "push", "news"),)}, Verdict("deferred", "frequency_cap", LATE + timedelta(hours=6) - MINUTE)),
     ({}, Verdict("deferred", "quiet_hours", LATE + timedelta(hours=9))),
+    ({"held_out": True}, Verdict("suppressed", "holdout")),
 ]
+NIGHTLY = [verdict.reason for _, verdict in REFUSALS].index("quiet_hours")
 
 
 @pytest.mark.parametrize("place", range(len(REFUSALS)), ids=[verdict.reason for _, verdict in REFUSALS])
 def test_the_first_refusal_wins_over_all_that_come_after_it(place: int) -> None:
     all_from_here = {name: value for speaks_against, _ in REFUSALS[place:] for name, value in speaks_against.items()}
-    assert decide(facts(LATE, **all_from_here)) == REFUSALS[place][1]
+    refused, expected = decide(facts(LATE if place <= NIGHTLY else NOON, **all_from_here)), REFUSALS[place][1]
+    expires = all_from_here.get("expires")
+    assert refused == (replace(expected, retry_at=expires) if expected.reason == "kill_switch" and expires else expected)
 
 
-@pytest.mark.parametrize(("one", "verdict"), REFUSALS[:-1], ids=[verdict.reason for _, verdict in REFUSALS[:-1]])
+@pytest.mark.parametrize(
+    ("one", "verdict"), [each for each in REFUSALS if each[0]], ids=[verdict.reason for one, verdict in REFUSALS if one]
+)
 def test_each_refusal_is_enough_alone(one: dict[str, Any], verdict: Verdict) -> None:
     quiet_never = QuietHours(time(0), time(0))
     assert decide(facts(LATE, hours=quiet_never, **one)) == verdict
@@ -123,6 +141,41 @@ def test_quiet_hours_that_end_in_a_repeated_hour_end_both_times() -> None:
     again = datetime.fromisoformat("2025-10-26T02:10:00+01:00")  # the second time the clock reads this
     verdict = decide(facts(again, "Europe/Berlin", hours))
     assert verdict.retry_at == datetime.fromisoformat("2025-10-26T02:30:00+01:00")
+
+
+def test_what_is_transactional_passes_consent_caps_pauses_and_the_holdout_and_nothing_else() -> None:
+    passes = {"no_consent", "paused", "frequency_cap", "holdout"}
+    for one, verdict in REFUSALS:
+        moment = LATE if verdict.reason in ("quiet_hours", "expired") else NOON
+        decided = decide(facts(moment, transactional=True, **{"expires": moment + 2 * DAY, **one}))
+        assert (decided.status == "send") is (verdict.reason in passes), verdict.reason
+
+
+def test_an_opt_in_topic_takes_a_yes_and_an_opt_out_topic_none() -> None:
+    assert decide(facts(topic="deals")).reason == "no_consent"
+    assert decide(facts(topic="deals", granted=True)).status == "send"
+    assert decide(facts(topic="onboarding", granted=None)).status == "send"
+
+
+def test_a_capped_message_that_does_not_wait_is_skipped() -> None:
+    had = (Past(NOON - MINUTE, "push", "news"),)
+    assert decide(facts(past=had, waits=False)) == Verdict("suppressed", "frequency_cap")
+    assert decide(facts(past=had, expires=NOON + MINUTE)) == Verdict("suppressed", "frequency_cap")
+
+
+def test_who_asked_for_fewer_gets_one_a_week() -> None:
+    had = (Past(NOON - timedelta(hours=8), "email", "news"),)
+    monday = datetime(2025, 1, 13, tzinfo=UTC)
+    assert decide(facts(past=had)).status == "send"
+    assert decide(facts(past=had, fewer=True, expires=NOON + 8 * DAY)) == Verdict("deferred", "frequency_cap", monday)
+
+
+def test_the_calendars_windows_begin_where_the_person_is() -> None:
+    tokyo = ZoneInfo("Asia/Tokyo")
+    assert Calendar.DAY.begins(NOON, tokyo) == datetime(2025, 1, 5, 15, tzinfo=UTC)
+    assert Calendar.WEEK.begins(NOON, tokyo) == datetime(2025, 1, 5, 15, tzinfo=UTC)
+    assert Calendar.MONTH.begins(NOON, tokyo) == datetime(2024, 12, 31, 15, tzinfo=UTC)
+    assert Calendar.MONTH.ends(NOON, tokyo) == datetime(2025, 1, 31, 15, tzinfo=UTC)
 
 
 def _minutes(at: time) -> int:

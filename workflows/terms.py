@@ -1,0 +1,45 @@
+"""What a verb may be given: durations, moments and weights that make sense, and what they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from workflows.clock import Day, next_time
+
+ZERO = timedelta(0)
+LONGEST = timedelta(days=3653)
+
+
+def bounded(duration: timedelta) -> timedelta:
+    """Return a duration that a run may wait: at least nothing. Raises TypeError, or ValueError beyond ten years."""
+    if not isinstance(duration, timedelta):
+        raise TypeError(f"a duration is a timedelta, not {duration!r}")
+    if duration > LONGEST:
+        raise ValueError(f"a wait of {duration.days} days is longer than the ten years a run may wait")
+    return max(duration, ZERO)
+
+
+def moment_of(moment: time | datetime, now: datetime, where: ZoneInfo, on: Collection[Day], spread: timedelta) -> datetime:
+    """Return the moment that `until` means, `spread` (this person's share of it) added. Raises ValueError for one that is none."""
+    if isinstance(moment, datetime):
+        if moment.tzinfo is None:
+            raise ValueError(f"until({moment!r}) has no time zone: use a `time` for the person's own, or an aware datetime")
+        return moment + spread
+    if moment.tzinfo is not None:
+        raise ValueError(f"until({moment!r}): a `time` is read where the person is; leave its time zone out")
+    if not on:
+        raise ValueError("until(on=()) names no day it could ever be")
+    return next_time(now, moment, where, on, spread)
+
+
+def weighted(experiment: str, variants: Mapping[str, Any], weights: Mapping[str, int] | None) -> Mapping[str, int]:
+    """Return the weights of an experiment's variants, equal ones unless given. Raises ValueError for those that do not fit."""
+    weights = weights or dict.fromkeys(variants, 1)
+    if set(weights) != set(variants) or min(weights.values(), default=0) < 0 or not sum(weights.values()):
+        raise ValueError(
+            f"split({experiment!r}): weights {dict(weights)!r} must name each of {list(variants)!r}, be at least 0, not all be 0"
+        )
+    return weights
