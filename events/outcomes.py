@@ -53,9 +53,8 @@ async def came(store: Store, outcome: Outcome, clock: Clock | None = None) -> De
     if found is None:
         return None
     row, user_id = found
-    await accept(
-        store, _calls(outcome, row, user_id), clock or Clock.real(), replace(Manner(), beside=partial(_learn, outcome, row.key))
-    )
+    manner = Manner(beside=partial(_learn, outcome, row.key))
+    await accept(store, _calls(outcome, row, user_id), clock or Clock.real(), manner)
     return row
 
 
