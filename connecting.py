@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from pydantic import ValidationError
+from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.converter import CompositePayloadConverter, DataConverter
 from temporalio.service import TLSConfig
 
 from settings import Settings
 from store.session import Store
+from workflows.wire import READ
+
+PYDANTIC = PydanticPayloadConverter()
+NULL = Payload(metadata={"encoding": b"json/plain"}, data=b"null")
+
+
+class Converter(CompositePayloadConverter):
+    """Pydantic's converters, those of the process.
+
+    Temporal asks for a converter for each run that it takes into memory, and Pydantic's keeps the type adapters that it has
+    built. A converter of its own would have each run build them anew, within its task: milliseconds of work, and seconds
+    where many threads want one processor, which the SDK takes for a deadlock (TMPRL1101).
+    """
+
+    def __init__(self) -> None:
+        super().__init__(*PYDANTIC.converters.values())
+
+
+data_converter = DataConverter(payload_converter_class=Converter)
+
+
+def warm() -> None:
+    """Build the type adapters of all that is read from Temporal, so that no task has to."""
+    for kind in READ:
+        with suppress(ValidationError):  # null is none of them, which is found out by its adapter
+            PYDANTIC.from_payload(NULL, kind)
 
 
 async def connect(settings: Settings, *, lazy: bool = False) -> Client:
@@ -15,7 +46,7 @@ async def connect(settings: Settings, *, lazy: bool = False) -> Client:
     return await Client.connect(
         settings.temporal_address,
         namespace=settings.temporal_namespace,
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter,
         api_key=settings.temporal_api_key.get_secret_value() if settings.temporal_api_key else None,
         tls=_tls(settings),
         lazy=lazy,

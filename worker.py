@@ -15,7 +15,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.all import activities
-from connecting import connect, open_store
+from connecting import connect, open_store, warm
 from events.erase import erase_for_ever
 from events.matching import Matching
 from events.reconcile import reconcile_for_ever
@@ -82,6 +82,7 @@ def worker(settings: Settings, store: Store, client: Client, *, cached_runs: int
 
     It keeps that many runs in memory between two tasks; the others it replays from their histories.
     """
+    warm()
     return Worker(
         client,
         task_queue=settings.task_queue,

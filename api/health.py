@@ -16,8 +16,9 @@ from temporalio.service import RPCError
 from api.access import InSettings, InStore, InTemporal
 from api.errors import Problem, problems
 from events.claim import to_route
+from store.columns import Moment
 from store.session import Store
-from store.tables import AcceptedEvent, Moment
+from store.tables import AcceptedEvent
 
 router = APIRouter(tags=["Health"])
 

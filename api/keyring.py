@@ -14,8 +14,8 @@ from sqlmodel import col, select
 
 from events.keys import BOOTSTRAP, digest
 from settings import Settings
+from store.impersonal import Key
 from store.session import Store
-from store.tables import Key
 
 FRESH_SECONDS = 2.0
 COARSE = timedelta(minutes=5)  # to which `last_used_at` is kept

@@ -14,7 +14,8 @@ from api.body import BoundedRoute
 from api.errors import Problem, problems
 from api.paging import Limit
 from events.standing import IN
-from store.tables import Fill, Membership, Person
+from store.impersonal import Fill
+from store.tables import Membership, Person
 from workflows.lifecycle import STATES
 from workflows.segments import LIFECYCLE, SEGMENTS
 

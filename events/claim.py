@@ -18,10 +18,11 @@ from events.lease import LEASE, claim_them, free
 from events.reach import Glance, may_hear, triggered_by
 from events.segments import take_note, touched
 from events.standing import NOT_YET
+from store.columns import Id
 from store.many import among
 from store.outage import fault, is_outage
 from store.session import Store, database_clock
-from store.tables import BACKLOG, LIVE, AcceptedEvent, Id, Membership, Person, Run
+from store.tables import BACKLOG, LIVE, AcceptedEvent, Membership, Person, Run
 from workflows.segments import LIFECYCLE
 
 log = logging.getLogger(__name__)

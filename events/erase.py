@@ -23,9 +23,10 @@ from events.profiles import unless_there
 from store.belongings import belongings
 from store.documents import as_stored, fields
 from store.hashing import hash_of
+from store.impersonal import Erased, Erasure
 from store.outage import NotCompacted
 from store.session import Store, database_clock
-from store.tables import AcceptedEvent, Device, Erased, Erasure, Identity, Person, Run
+from store.tables import AcceptedEvent, Device, Identity, Person, Run
 from workflows.privacy import without
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from store.hashing import hash_of
+from store.impersonal import Erased
 from store.many import among
-from store.tables import Erased
 
 erased = Erased.__table__  # type: ignore[attr-defined]
 

@@ -14,9 +14,10 @@ from sqlalchemy import Boolean, and_, bindparam, case, func, literal_column, or_
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from store.columns import Moment
 from store.documents import as_stored, fields
 from store.many import among
-from store.tables import AcceptedEvent, Moment
+from store.tables import AcceptedEvent
 from workflows.lifecycle import in_force
 from workflows.segments import Facts, Happened, Performed, Segment, activity, parts_of
 

@@ -17,8 +17,9 @@ from events.calls import TYPES, Call, Clock, Unidentified, moment, understand
 from events.files import BadFile, Line, Source
 from events.operators import Operator
 from events.profiles import unless_there
+from store.impersonal import Import
 from store.session import Store
-from store.tables import BACKLOG, Import
+from store.tables import BACKLOG
 
 BATCH = 1000
 CALL_CHARACTERS = 32 * 1024

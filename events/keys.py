@@ -15,8 +15,8 @@ from sqlmodel import col, func, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from events.operators import Operator
+from store.impersonal import Key
 from store.session import Store
-from store.tables import Key
 
 Scope = Literal["ingest", "read", "inbox", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)

@@ -8,9 +8,10 @@ from sqlalchemy import bindparam, or_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from store.columns import Id
 from store.many import among
 from store.session import Store, database_clock
-from store.tables import Id, Merge, Person
+from store.tables import Merge, Person
 
 LEASE = timedelta(seconds=30)
 RENEWED_AFTER = LEASE / 3

@@ -32,9 +32,9 @@ BY = "sojourn"  # who ends a run that another run of the same person stands for
 async def merge(connection: AsyncConnection, stays: Profile, goes: Profile, name: str, clock: Clock) -> None:
     """Let two people, both locked, be one from here on: of the row that stays, called by `name` once its profile is kept.
 
-    Traits are those last said; the stricter consent holds; of two variants or two runs of one journey and key the elder stays,
-    and the other run ends `merged`. What either did reaches the open runs of the other that listen to it, and the merge is an
-    event on the time line.
+    Traits are those last said; the stricter consent holds, and the longer pause; whoever asked for fewer messages asked for both;
+    of two variants or two runs of one journey and key the elder stays, and the other run ends `merged`. What either did reaches
+    the open runs of the other that listen to it, and the merge is an event on the time line.
     """
     what = {"absorbed": goes.user_id, "absorbed_id": goes.id, "into": name}
     changed = combine(stays, goes)
@@ -42,6 +42,7 @@ async def merge(connection: AsyncConnection, stays: Profile, goes: Profile, name
     agreed = await _agreed(connection, stays.id, goes.id)
     await _keep_elder_assignments(connection, stays.id, goes.id)
     await _judge_anew(connection, stays.id, goes.id)
+    await _keep_what_they_asked_for(connection, stays.id, goes.id)
     await _hand_over_claim(connection, stays.id, goes.id)
     await _move(connection, stays.id, goes.id, clock.at)
     await _say(connection, stays.id, agreed, clock.at)
@@ -92,24 +93,39 @@ Word = tuple[str, str, bool]
 async def _agreed(connection: AsyncConnection, stays: int, goes: int) -> dict[tuple[str, str], bool]:
     """Return on which topics and channels the two have said anything: a yes where neither has last said no."""
     said = await _said(connection, (stays, goes))
-    ours = [[word for person, word in said if person == each] for each in (stays, goes)]
-    last = {place: [holds(words, *place) for words in ours] for place in _places(word for _, word in said)}
+    ours = [[_word(row) for row in said if row.person_id == each] for each in (stays, goes)]
+    last = {place: [holds(words, *place) for words in ours] for place in _places(map(_word, said))}
     return {place: False not in words for place, words in last.items() if words != [None, None]}
 
 
 async def _say(connection: AsyncConnection, person: int, agreed: Mapping[tuple[str, str], bool], at: datetime) -> None:
-    """Say once more what would not hold, by the order of both people's words; '*' first, for it speaks of all channels."""
-    words = [word for _, word in await _said(connection, (person,))]
+    """Say once more what would not hold, by the order of both people's words; '*' first, for it speaks of all channels.
+
+    Each is said as it was the last time, with its wording and evidence.
+    """
+    said = await _said(connection, (person,))
+    words = [_word(row) for row in said]
     for (topic, channel), granted in sorted(agreed.items()):
         if holds(words, topic, channel) is not granted:
             words.append((topic, channel, granted))
+            last = next(row for row in reversed(said) if _speaks(row, topic, channel) and row.granted is granted)
+            as_said = {"wording": last.wording, "evidence": last.evidence, "actor": last.actor, "pending": False}
             row = {"person_id": person, "topic": topic, "channel": channel, "granted": granted, "source": "merge", "at": at}
-            await connection.execute(insert(consents), row)
+            await connection.execute(insert(consents), {**as_said, **row})
 
 
-async def _said(connection: AsyncConnection, persons: Sequence[int]) -> list[tuple[int, Word]]:
-    rows = select(consents).where(consents.c.person_id.in_(persons)).order_by(consents.c.id)
-    return [(row.person_id, (row.topic, row.channel, row.granted)) for row in await connection.execute(rows)]
+async def _said(connection: AsyncConnection, persons: Sequence[int]) -> Sequence[Any]:
+    """Return what they said, in order, as far as it holds: a yes that waits for its confirmation is no word yet."""
+    rows = select(consents).where(consents.c.person_id.in_(persons), consents.c.pending.is_(False))
+    return (await connection.execute(rows.order_by(consents.c.id))).all()
+
+
+def _word(row: Any) -> Word:
+    return row.topic, row.channel, row.granted
+
+
+def _speaks(row: Any, topic: str, channel: str) -> bool:
+    return row.topic == topic and row.channel in (channel, "*")
 
 
 def _places(words: Any) -> set[tuple[str, str]]:
@@ -143,6 +159,15 @@ async def _judge_anew(connection: AsyncConnection, stays: int, goes: int) -> Non
     await connection.execute(delete(memberships).where(memberships.c.person_id == (stays if unknown else goes)))
     mine = update(memberships).where(memberships.c.person_id == (goes if unknown else stays))
     await connection.execute(mine.values(digest=ANEW))
+
+
+async def _keep_what_they_asked_for(connection: AsyncConnection, stays: int, goes: int) -> None:
+    """Whatever either asked for, a pause or fewer messages, both asked for."""
+    asked = select(people.c.paused_until, people.c.fewer).where(people.c.id.in_((stays, goes)))
+    rows = (await connection.execute(asked)).all()
+    paused_until = max((row.paused_until for row in rows if row.paused_until is not None), default=None)
+    mine = update(people).where(people.c.id == stays)
+    await connection.execute(mine.values(paused_until=paused_until, fewer=any(row.fewer for row in rows)))
 
 
 async def _hand_over_claim(connection: AsyncConnection, stays: int, goes: int) -> None:

@@ -18,9 +18,11 @@ from events.for_ever import for_ever, persist, together_or_alone
 from events.profiles import unless_there
 from events.segments import digests, fill, memberships, offset_of, take_note, tell_of, up_to_now
 from events.standing import ANEW, NOT_YET, Standing
+from store.columns import Moment
+from store.impersonal import Fill
 from store.many import among
 from store.session import Store, lock
-from store.tables import AcceptedEvent, Fill, Membership, Moment, Person
+from store.tables import AcceptedEvent, Membership, Person
 
 log = logging.getLogger(__name__)
 

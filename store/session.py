@@ -21,9 +21,10 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from store import sqlite
+from store.columns import Moment
 from store.many import among
 from store.notices import CHANNEL, Notices
-from store.tables import Merge, Moment, Person
+from store.tables import Merge, Person
 
 LOOK_SECONDS = 0.004
 REST_SECONDS = 1.0  # of a connection to PostgreSQL, after which it may have died unheard

@@ -2,61 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Index, Integer, Text, TypeDecorator, UniqueConstraint, text
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import Index, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
+from store.columns import NEVER_AGAIN, Document, Id, moment
 
-class Written(sqlite.DATETIME):
-    """A moment on SQLite, as SQLAlchemy writes it, but by the standard library's C."""
-
-    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], str | None]:
-        return lambda value: None if value is None else value.isoformat(" ", "microseconds")
-
-
-WRITTEN = Written()  # type: ignore[no-untyped-call]
-
-
-class Moment(TypeDecorator[datetime]):
-    """An aware moment, kept in UTC; SQLite, which has no zones, gets it naive and gives it back aware."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(WRITTEN if dialect.name == "sqlite" else self.impl_instance)
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"{value!r} has no time zone: moments are aware")
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
-
-
-Id = BigInteger().with_variant(Integer, "sqlite")
 HAPPENED = "CASE WHEN occurred_at < accepted_at THEN occurred_at ELSE accepted_at END"  # nothing happens after we hear of it
 TO_ROUTE = "status = 'pending' OR reconsider IS NOT NULL"
 LIVE, BACKLOG = 0, 1  # lanes of events: what happens now is served before what was imported
-NEVER_AGAIN = {"sqlite_autoincrement": True}  # a row's number is no other row's, not even when it is gone
 IN_DOUBT = "status IN ('intent', 'unknown', 'held')"
 WAITING = "status = 'deferred'"
 REAL_TIME = "turns_at IS NOT NULL AND clock_offset = 0"
-Document = JSON().with_variant(JSONB, "postgresql")
-
-
-def moment(**options: Any) -> Any:
-    return Field(sa_type=Moment, **options)
 
 
 class Person(SQLModel, table=True):
@@ -74,10 +33,10 @@ class Person(SQLModel, table=True):
     traits: dict[str, Any] = Field(default_factory=dict, sa_type=Document)
     trait_times: dict[str, str] = Field(default_factory=dict, sa_type=Document)  # when each trait was set, ISO 8601
     created_at: datetime = moment()
-    paused_until: datetime | None = moment(default=None)  # they asked for a pause, by their clock
-    fewer: bool = False  # they asked for fewer messages
     claimed_by: str | None = None  # the router that works on this person's events, up to `claimed_until` by the database's clock
     claimed_until: datetime | None = moment(default=None)
+    paused_until: datetime | None = moment(default=None)  # they asked for a pause, by their clock
+    fewer: bool = False  # they asked for fewer messages
 
 
 class Identity(SQLModel, table=True):
@@ -241,20 +200,6 @@ class AcceptedEvent(SQLModel, table=True):
     noted: bool = False
 
 
-class Import(SQLModel, table=True):
-    """A file that is imported, and how far. Committed together with the events of its lines, so that none acts twice."""
-
-    __tablename__ = "imports"
-
-    digest: str = Field(primary_key=True)  # SHA-256 of the file as it is
-    source: str  # its name, or "-"
-    lines: int = 0  # read so far
-    accepted: int = 0
-    refused: int = 0
-    begun_at: datetime = moment()
-    finished_at: datetime | None = moment(default=None)
-
-
 class Membership(SQLModel, table=True):
     """Whether a person belongs to a segment, `value` `in` or `out`; under `lifecycle`, which state they are in.
 
@@ -278,17 +223,6 @@ class Membership(SQLModel, table=True):
     digest: str
     changes: int = 0
     clock_offset: float = 0.0  # of what it was last judged at: a played person's clock is not the real one
-
-
-class Fill(SQLModel, table=True):
-    """How far people have been judged anew by a definition that is new or changed."""
-
-    __tablename__ = "segment_fills"
-
-    segment: str = Field(primary_key=True)
-    digest: str
-    reached: int = Field(default=0, sa_type=Id)  # the row of the last person judged
-    finished_at: datetime | None = moment(default=None)
 
 
 class Run(SQLModel, table=True):
@@ -434,40 +368,3 @@ class Operation(SQLModel, table=True):
     subject: str = ""  # what else it was done to: a key, or the keyed hash of an erased person's name
     key_name: str = ""  # of the key it was done with
     details: dict[str, Any] = Field(default_factory=dict, sa_type=Document)
-
-
-class Key(SQLModel, table=True):
-    """A key of the API, of which only a hash is kept. One name has several while it is rotated."""
-
-    __tablename__ = "keys"
-
-    id: int | None = Field(default=None, primary_key=True, sa_type=Id)
-    name: str = Field(index=True)
-    scope: str  # ingest, read, inbox, admin
-    hash: str = Field(unique=True)  # SHA-256 of the secret, which is of 256 random bits
-    rate: float | None = None  # requests a second, by each process
-    created_at: datetime = moment()
-    expires_at: datetime | None = moment(default=None)
-    revoked_at: datetime | None = moment(default=None)
-    last_used_at: datetime | None = moment(default=None)  # to some minutes
-
-
-class Erased(SQLModel, table=True):
-    """A name of somebody who was erased, as a keyed hash: who comes by it again is not met again."""
-
-    __tablename__ = "erased"
-
-    hash: str = Field(primary_key=True)
-    at: datetime = moment()
-
-
-class Erasure(SQLModel, table=True):
-    """What is left to do of an erasure: workflows whose histories Temporal may still have. Gone once it is done."""
-
-    __tablename__ = "erasures"
-
-    id: int | None = Field(default=None, primary_key=True, sa_type=Id)
-    hash: str
-    workflow_ids: list[str] = Field(default_factory=list, sa_type=Document)
-    busy_until: datetime | None = moment(default=None)  # up to when a router may start one more, by the database's clock
-    at: datetime = moment()

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
+from connecting import data_converter
 from engine.prepare import prepare
 from engine.server import serve
 from tests.databases import databases, postgresql, sqlite
@@ -42,9 +42,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Shares:
 async def temporal() -> AsyncIterator[Client]:
     """The suite's Temporal server, with time skipping: the one at SOJOURN_TEST_TEMPORAL, or else one of its own."""
     if address := os.environ.get(SERVER):
-        client = await Client.connect(address, data_converter=pydantic_data_converter)
+        client = await Client.connect(address, data_converter=data_converter)
         await prepare(client)
         yield client
         return
     async with serve(data_dir=None, ui_port=None, report=print) as engine:
-        yield await Client.connect(engine.address, namespace=engine.namespace, data_converter=pydantic_data_converter)
+        yield await Client.connect(engine.address, namespace=engine.namespace, data_converter=data_converter)

@@ -14,9 +14,9 @@ from pathlib import Path
 from types import ModuleType
 
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
+from connecting import data_converter
 from workflows.definition import EVENTS, JOURNEYS, Definition, Event
 from workflows.temporal import JourneyWorkflow, runner
 
@@ -27,9 +27,7 @@ DIVERGED = "did not replay: "
 
 async def failures(histories: Sequence[WorkflowHistory], *, sandbox: bool) -> list[str]:
     """Replay them, and say which do not, and why."""
-    replayer = Replayer(
-        workflows=[JourneyWorkflow], workflow_runner=runner(sandbox=sandbox), data_converter=pydantic_data_converter
-    )
+    replayer = Replayer(workflows=[JourneyWorkflow], workflow_runner=runner(sandbox=sandbox), data_converter=data_converter)
     found = []
     async with replayer.workflow_replay_iterator(_each(histories)) as results:
         async for result in results:

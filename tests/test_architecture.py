@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "store": {"store"},
     "settings": {"workflows"},
-    "connecting": {"settings", "store"},
+    "connecting": {"settings", "store", "workflows.wire"},
     "loading": {"workflows"},
     "activities": {"activities", "workflows", "store", "settings"},
     "events": {"events", "workflows", "store", "settings"},

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
+from workflows.clock import zone
 from workflows.definition import Event
 from workflows.messages import CHANNELS
 from workflows.run import Order, User
 
+UTC_ZONE = ZoneInfo("UTC")
 SOMEONE = User("user-1", zone="UTC", locale="en")
 
 
@@ -75,8 +78,9 @@ Happening = Event | Identify | Operate | Said
 class Person:
     """Whom a simulation is about: what the run knows of them, and what the gate does.
 
-    `words` is what they said of topics, in order: topic, channel (None: all), yes or no. `held_out` is None where the holdout is
-    to decide by their id.
+    `words` is what they said of topics, in order: topic, channel (None: all), yes or no. `number_zones` are the zones that their
+    phone number is of: where a text finds them, if nobody knows better. `held_out` is None where the holdout is to decide by
+    their id.
     """
 
     user: User = SOMEONE
@@ -86,11 +90,19 @@ class Person:
     paused_until: datetime | None = None
     fewer: bool = False
     country: str = ""
+    number_zones: tuple[str, ...] = ()
     held_out: bool | None = None
 
     def granted(self, topic: str, channel: str) -> bool | None:
         """Return their last word on a topic and channel, None if they have said nothing."""
         return next((yes for about, on, yes in reversed(self.words) if about == topic and on in (None, channel)), None)
+
+    def zones(self, channel: str, fallback: str) -> tuple[ZoneInfo, ...]:
+        """Return where they may be, as far as a message on that channel has to know."""
+        known, of_number = zone(self.user.zone), [each for name in self.number_zones if (each := zone(name)) is not None]
+        if known is None and channel == "sms" and of_number:
+            return tuple(of_number)
+        return (known or zone(fallback) or UTC_ZONE,)
 
     def says(self, said: Said, now: datetime) -> Person:
         """Return them as they are once they have said that."""

@@ -6,10 +6,8 @@ from collections.abc import Callable, Collection, Coroutine, Generator, Mapping,
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
 from workflows.becoming import Becoming
-from workflows.clock import zone
 from workflows.definition import IDENTIFY, Definition, Event, refusal
 from workflows.experiment import variant
 from workflows.happenings import SOMEONE, Happening, Identify, Operate, Person
@@ -180,7 +178,7 @@ class _Life:
         return Facts(
             now=self.clock,
             expires=sending.expires,
-            zones=(zone(person.user.zone) or zone(self.fallback_zone) or UTC_ZONE,),
+            zones=person.zones(message.channel, self.fallback_zone),
             channel=message.channel,
             topic=topic,
             policy=self.policy,
@@ -309,7 +307,6 @@ def _deadline(run: _Run) -> datetime:
 
 
 SENT = Receipt("sent")
-UTC_ZONE = ZoneInfo("UTC")
 
 
 def live(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from workflows.run import Arrival, Memory, Order, User
+from workflows.run import Arrival, Memory, Order, Receipt, User
 
 CLOSE = "close_run"
 ASSIGN = "assign_variant"
@@ -120,3 +120,7 @@ class Standing:
     retry_at: datetime | None
     paused: Order | None
     offset: float
+
+
+READ: tuple[type, ...] = (Enrolment, Signal, Dispatch, Receipt, Assignation, str, Asked, bool, Closing, Order, Standing)
+"""What is read from Temporal, by a workflow, an activity or a client."""

@@ -5,12 +5,13 @@ from typing import Any, Literal
 from alembic import context
 from sqlmodel import AutoString, SQLModel
 
-from store import tables
+from store import impersonal, tables  # noqa: F401 (the metadata knows them by their import)
+from store.columns import Document, Moment
 
 SPELLINGS = (
-    (tables.Moment, "sa.DateTime(timezone=True)"),
+    (Moment, "sa.DateTime(timezone=True)"),
     (AutoString, "sa.String()"),
-    (type(tables.Document), "sa.JSON().with_variant(JSONB, 'postgresql')"),
+    (type(Document), "sa.JSON().with_variant(JSONB, 'postgresql')"),
 )
 
 

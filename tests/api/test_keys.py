@@ -17,8 +17,9 @@ from api.keyring import FRESH_SECONDS, Grant, Keyring
 from events.keys import add, listed
 from events.operators import Operator
 from settings import Settings
+from store.impersonal import Key
 from store.session import Store
-from store.tables import InboxCard, Key
+from store.tables import InboxCard
 from tests.api.test_collect import refused
 from workflows.traits import TRAITS, Private, Traits
 

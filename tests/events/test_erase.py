@@ -23,6 +23,7 @@ from events.export import export
 from events.operators import Operator
 from events.request import request_exit, request_run
 from store.belongings import belongings
+from store.impersonal import Erased, Erasure
 from store.outage import NotCompacted, is_outage
 from store.session import Store
 from store.tables import (
@@ -30,18 +31,17 @@ from store.tables import (
     Assignment,
     Consent,
     Delivery,
-    Erased,
-    Erasure,
     InboxCard,
     MailboxItem,
     Membership,
+    Notice,
     Operation,
     Person,
     Run,
 )
 from workflows.definition import current
 
-ABOUT_NOBODY = frozenset({"keys", "erased", "erasures", "imports", "segment_fills"})
+ABOUT_NOBODY = frozenset({"keys", "erased", "erasures", "imports", "segment_fills", "suppressions", "stops", "endpoints"})
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 CLOCK = Clock(NOON)
@@ -84,6 +84,7 @@ def _belongings_of(person_id: int, run: Run) -> list[SQLModel]:
         MailboxItem(**common, **message, recipient=SECRETS[1]),
         Assignment(person_id=person_id, experiment="e", variant="v", at=NOON),
         Membership(person_id=person_id, segment="s", value="in", since=NOON, digest="d"),
+        Notice(key=f"{run.id}:n", person_id=person_id, kind="reply", data={"text": SECRETS[6]}, at=NOON),
     ]
 
 

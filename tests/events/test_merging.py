@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import func
+from sqlalchemy import func, update
 from sqlmodel import SQLModel, col, select
 
 from events.accept import accept
@@ -182,6 +182,43 @@ async def test_a_yes_that_neither_took_back_stays_a_yes_beside_a_no_on_all_chann
     await sign_up(store)
     words = [(each.topic, each.channel, each.granted) for each in await rows(store, Consent, "ada")]
     assert (holds(words, "news", "email"), holds(words, "news", "sms")) == (True, False)
+
+
+async def test_a_word_that_a_merge_repeats_keeps_its_wording_and_its_evidence(store: Store) -> None:
+    await take(store, call("identify", userId="ada"))
+    await visit(store)
+    ada, visitor = (await person(store, "ada")).id or 0, (await person(store, f"anon:{VISITOR}")).id or 0
+    shown: dict[str, Any] = {"wording": "Tips by mail", "evidence": {"form": "signup"}, "actor": "eve"}
+    await put(store, Consent(person_id=visitor, topic="tips", channel="email", granted=False, at=NOON, **shown))
+    await put(store, Consent(person_id=ada, topic="tips", granted=True, at=NOON))
+    await sign_up(store)
+    [repeated] = [each for each in await rows(store, Consent, "ada") if each.source == "merge"]
+    assert (repeated.topic, repeated.channel, repeated.granted, repeated.pending) == ("tips", "email", False, False)
+    assert {name: getattr(repeated, name) for name in shown} == shown
+
+
+async def test_a_yes_that_waits_for_its_confirmation_is_no_word_in_a_merge(store: Store) -> None:
+    await take(store, call("identify", userId="ada"))
+    await visit(store)
+    ada, visitor = (await person(store, "ada")).id or 0, (await person(store, f"anon:{VISITOR}")).id or 0
+    await put(store, Consent(person_id=ada, topic="news", granted=False, at=NOON))
+    await put(store, Consent(person_id=ada, topic="news", granted=True, pending=True, at=NOON))
+    await put(store, Consent(person_id=visitor, topic="news", granted=True, at=NOON))
+    await sign_up(store)
+    said = [each for each in await rows(store, Consent, "ada") if not each.pending]
+    assert holds([(each.topic, each.channel, each.granted) for each in said], "news", "email") is False
+
+
+async def test_a_pause_and_fewer_messages_that_either_asked_for_both_asked_for(store: Store) -> None:
+    await take(store, call("identify", userId="ada"))
+    await visit(store)
+    async with store.write() as session:
+        for name, paused_until, fewer in (("ada", NOON + timedelta(days=9), False), (f"anon:{VISITOR}", NOON, True)):
+            asks = update(Person).where(col(Person.user_id) == name)
+            await session.exec(asks.values(paused_until=paused_until, fewer=fewer))
+    await sign_up(store)
+    ada = await person(store, "ada")
+    assert (ada.paused_until, ada.fewer) == (NOON + timedelta(days=9), True)
 
 
 async def test_of_two_runs_of_one_journey_the_elder_goes_on_and_the_other_ends_merged(store: Store) -> None:

@@ -24,6 +24,7 @@ from workflows.simulate import START, live
 JOURNEYS = Path(__file__).parent / "journeys"  # a folder of templates only: the journeys are in the tests
 HOME = "Asia/Tokyo"  # the zone of those whose own is unknown: one that nobody falls back on by mistake
 MINUTE = timedelta(minutes=1)
+NUMBER, NUMBER_ZONES = "+4915112345678", ("Europe/Berlin",)  # everybody's, and where it is of
 BROKEN = "broken"  # the template that cannot be rendered
 
 
@@ -98,7 +99,8 @@ async def virtual(
     until: timedelta | None = None,
 ) -> list[Ran]:
     """Play it in virtual time."""
-    person = Someone(User(user or uuid4().hex, zone, locale, dict(traits or {})), reachable)
+    number_zones = NUMBER_ZONES if "sms" in reachable else ()
+    person = Someone(User(user or uuid4().hex, zone, locale, dict(traits or {})), reachable, number_zones=number_zones)
     runs = live(
         journeys,
         [(at, Identify()), *((at + since, happening) for since, happening in happenings)],  # met as `real` introduces them
@@ -172,7 +174,7 @@ def _introduction(user: str, zone: str, locale: str, traits: Mapping[str, Any], 
     if "email" in reachable:
         known["email"] = f"{user}@example.org"
     if "sms" in reachable:
-        known["phone"] = "+4915112345678"
+        known["phone"] = NUMBER
     context: dict[str, Any] = {"timezone": zone, "locale": locale}
     if "push" in reachable:
         context["device"] = {"token": f"token-{user}", "type": "android"}

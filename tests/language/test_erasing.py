@@ -11,7 +11,8 @@ from sqlmodel import select as select_rows
 from temporalio.client import Client, WorkflowHandle
 
 from events.erase import erase_for_ever, finish
-from store.tables import Erasure, MailboxItem
+from store.impersonal import Erasure
+from store.tables import MailboxItem
 from tests.language.words import Entered, Left, Replied, Tapped, days, say
 from tests.stage import Stage, eventually, only
 from workflows.definition import journey

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.language.both import HOME, Play, Said
+from tests.language.both import HOME, NUMBER_ZONES, Play, Said
 from tests.language.words import NOW, Entered, Tapped, days, hours, moment, say
 from workflows.definition import journey
 from workflows.happenings import Identify, OptOut
@@ -88,9 +88,21 @@ async def test_quiet_hours_are_those_of_the_persons_zone(play: Play) -> None:
 
 
 async def test_quiet_hours_of_an_unknown_zone_are_those_of_the_configured_one(play: Play) -> None:
-    [run] = await play([texts_twice], [(NOW, Entered())], at=moment("2025-01-06T13:00"), zone="Middle/Earth")
+    [run] = await play([pushes_twice], [(NOW, Entered())], at=moment("2025-01-06T13:00"), zone="Middle/Earth")
     assert HOME == "Asia/Tokyo"
     assert [said.after for said in run.said] == [hours(10), hours(10)]
+
+
+@journey()
+async def pushes_twice(j: Journey, entered: Entered) -> None:
+    await j.send(Push("note", {"text": "one"}))
+    await j.send(say("two"))
+
+
+async def test_a_text_to_somebody_in_an_unknown_zone_keeps_the_quiet_hours_of_their_phone_number(play: Play) -> None:
+    [run] = await play([texts_twice], [(NOW, Entered())], at=moment("2025-01-06T20:30"), zone="Middle/Earth")
+    assert NUMBER_ZONES == ("Europe/Berlin",)
+    assert [said.after for said in run.said] == [hours(10.5), hours(10.5)]
 
 
 @journey()

@@ -159,6 +159,7 @@ def _variables(password: str) -> dict[str, str]:
         "SOJOURN_WRITE_KEY": WRITE_KEY,
         "SOJOURN_ADMIN_KEY": ADMIN_KEY,
         "SOJOURN_ERASURE_KEY": "an-erasure-key-of-production",
+        "SOJOURN_LINK_KEY": "a-link-key-of-production",
         "SOJOURN_EMAIL_FROM": "Sojourn <hello@example.org>",
         "SOJOURN_ON_AMBIGUOUS": '{"email": "resend"}',
         "SOJOURN_JOURNEYS": str(JOURNEYS),

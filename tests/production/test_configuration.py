@@ -23,6 +23,7 @@ SECRETS = {
     "SOJOURN_WRITE_KEY": "a-write-key-of-production",
     "SOJOURN_ADMIN_KEY": "an-admin-key-of-production",
     "SOJOURN_ERASURE_KEY": "an-erasure-key-of-production",
+    "SOJOURN_LINK_KEY": "a-link-key-of-production",
     "SOJOURN_EMAIL_FROM": "Sojourn <hello@example.org>",
 }
 OURS = ["migrate", "ready-temporal", "api", "worker"]
