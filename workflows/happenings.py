@@ -11,6 +11,7 @@ from workflows.definition import Event
 from workflows.messages import CHANNELS
 from workflows.run import Order, User
 
+ALL = "*"
 SOMEONE = User("user-1", zone="UTC", locale="en")
 
 
@@ -33,7 +34,7 @@ class Operate:
 
 @dataclass(frozen=True)
 class OptOut:
-    """The person says no to a topic, on one channel or on all."""
+    """The person says no to a topic ('*': to all), on one channel or on all."""
 
     topic: str
     channel: str | None = None
@@ -90,7 +91,7 @@ class Person:
 
     def granted(self, topic: str, channel: str) -> bool | None:
         """Return their last word on a topic and channel, None if they have said nothing."""
-        return next((yes for about, on, yes in reversed(self.words) if about == topic and on in (None, channel)), None)
+        return next((yes for about, on, yes in reversed(self.words) if about in (topic, ALL) and on in (None, channel)), None)
 
     def says(self, said: Said, now: datetime) -> Person:
         """Return them as they are once they have said that."""
