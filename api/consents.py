@@ -106,7 +106,7 @@ class PreferencesView(BaseModel):
 
 
 class PreferencesBody(BaseModel):
-    """What is to be different; the rest stays. `topics` is by name, then by channel; '*' is all of them."""
+    """What is to be different; the rest stays. `topics` is by name, then by channel; '*' is all of them, but for what is named."""
 
     model_config = ConfigDict(
         extra="forbid",

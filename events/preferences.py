@@ -57,7 +57,7 @@ class Preferences:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be different: by topic and channel ('*': all), and what is not said stays.
+    """What is to be different: by topic and channel ('*': all; what is said of one place counts more), and the rest stays.
 
     `source` is where they said so, `wording` the text that they agreed to, by topic, and `evidence` what else shows it.
     """
@@ -83,10 +83,11 @@ async def preferences(session: AsyncSession, person: Person, now: datetime) -> P
 async def wish(session: AsyncSession, person: Person, wished: Wish, clock: Clock, actor: str = "") -> list[Consent]:
     """Do as a person wishes, in the transaction of the caller, who holds their lock; return what was new of it."""
     policy, said = in_force(), await spoken(session, person)
+    sweeping = any(ALL in place for place in wished.wanted)
     words = [
         Word(topic, granted, channel, wished.source, wished.wording.get(topic, ""), wished.evidence)
-        for (topic, channel), granted in wished.wanted.items()
-        if ALL in (topic, channel) or _place(policy, said, topic, channel).wanted is not granted
+        for (topic, channel), granted in sorted(wished.wanted.items(), key=_how_narrow)
+        if sweeping or _place(policy, said, topic, channel).wanted is not granted
     ]
     if wished.fewer is not None:
         person.fewer = wished.fewer
@@ -94,6 +95,12 @@ async def wish(session: AsyncSession, person: Person, wished: Wish, clock: Clock
         person.paused_until = wished.paused_until
     session.add(person)
     return await say(session, person, words, clock, actor)
+
+
+def _how_narrow(wanted: tuple[tuple[str, str], bool]) -> tuple[bool, bool]:
+    """Order what is said of all before its exceptions: the last word holds."""
+    (topic, channel), _ = wanted
+    return topic != ALL, channel != ALL
 
 
 def _topics(policy: Policy, said: Sequence[Consent]) -> list[Topic]:
