@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +14,12 @@ from sqlmodel import col, select
 from activities.render import Occasion, Unanswered
 from activities.whereabouts import zone_of
 from settings import Settings
+from store.links import confirm_url
 from store.session import Store
 from store.tables import AcceptedEvent, Person, Run
+from workflows.policy import in_force
+from workflows.reading import read_by
+from workflows.transitions import ConsentRequested
 from workflows.wire import Dispatch
 
 STORE_SECONDS = 10
@@ -23,7 +27,7 @@ HAPPENED = ("pending", "routed", "unknown")
 
 
 told = (
-    select(Run.journey, Person, AcceptedEvent.data)
+    select(Run, Person, AcceptedEvent.data)
     .join(Person, col(Person.id) == Run.person_id)
     .outerjoin(AcceptedEvent, col(AcceptedEvent.id) == Run.trigger_id)
     .where(Run.id == bindparam("run"))
@@ -42,17 +46,28 @@ async def occasion(store: Store, settings: Settings, dispatch: Dispatch, now: da
         found = (await session.exec(told, params={"run": dispatch.run_id})).first()
     if found is None:
         return None
-    journey, person, trigger = found
+    run, person, trigger = found
     assert person.id is not None
     return person.id, Occasion(
         user=_user(person),
-        event=trigger or {},
-        journey=journey,
+        event={**(trigger or {}), **_to_confirm(settings, run, person, trigger or {}, dispatch.key)},
+        journey=run.journey,
         data=dispatch.data,
         now=now,
         zone=zone_of(person, settings),
         did=_counting(store, person.id),
     )
+
+
+def _to_confirm(settings: Settings, run: Run, person: Person, trigger: Mapping[str, Any], message: str) -> dict[str, str]:
+    """Say what is to be confirmed, and by which link, where that is what a run is about. The link enters no history."""
+    if run.trigger != ConsentRequested.name or person.id is None or not person.email:
+        return {}
+    topic = in_force().topic(str(trigger.get("topic", "")))
+    return {
+        "title": read_by(topic.title, [person.locale, settings.locale]) or topic.name,
+        "confirm_url": confirm_url(settings, person.id, person.email, topic.name, message),
+    }
 
 
 def _user(person: Person) -> dict[str, Any]:
