@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from twilio.base.exceptions import TwilioRestException  # type: ignore[import-untyped]
+from twilio.base.exceptions import TwilioException  # type: ignore[import-untyped]
 
 from activities.sms import Sms
 from activities.transport import Ambiguous, Content, OutOfReach, Throttled, Undeliverable
@@ -162,5 +162,5 @@ async def test_it_cannot_be_told_where_another_text_went_to_that_number_since(tw
 @pytest.mark.parametrize("answer", [Answer(0), error(500, 20500, "oops"), error(429, 20429, "Too Many Requests")])
 async def test_it_cannot_be_told_while_twilio_does_not_answer(twilio: WebServer, answer: Answer) -> None:
     twilio.answer = lambda request: answer
-    with pytest.raises((TwilioRestException, Ambiguous, OutOfReach)):
+    with pytest.raises((TwilioException, Ambiguous, OutOfReach)):
         await sms(twilio).find(TEXT, BEGUN)
