@@ -16,15 +16,18 @@ from rich.table import Table
 from sqlmodel import col, select
 
 from connecting import connect, open_store
+from events.calls import Clock
 from events.erase import WAITS, finish
 from events.erase import erase as erase_person
 from events.export import export as export_person
 from events.keys import SCOPES, Refused, Scope, add, listed, revoke, rotate
 from events.lookup import Ambiguous
 from events.operators import Operator
+from events.resolve import FATES, Fate, Settled
+from events.resolve import resolve as resolve_message
 from settings import Settings
 from store.session import Store
-from store.tables import Operation
+from store.tables import Delivery, Operation, Person
 
 T = TypeVar("T")
 
@@ -32,6 +35,7 @@ keys = typer.Typer(no_args_is_help=True, help="Make, list, rotate and revoke key
 console = Console()
 
 Reason = Annotated[str, typer.Option(help="Why; it is recorded.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Actor = Annotated[str, typer.Option(help="Who; whoever is logged in, unless given.")]
 
 
@@ -80,6 +84,40 @@ def audit(limit: int = 100) -> None:
         to = each.subject or each.run_id or (f"person {each.person_id}" if each.person_id else "")
         table.add_row(f"{each.at:%Y-%m-%d %H:%M}", each.action, to, each.actor, each.reason, each.key_name)
     console.print(table)
+
+
+def held(given_up: Annotated[bool, typer.Option(help="Those that were given up, instead.")] = False, as_json: Json = False) -> None:
+    """List the messages of which nobody knows whether they were sent, and that wait for somebody to say."""
+    status = "unknown" if given_up else "held"
+    wanted = select(Delivery, Person.user_id).join(Person, col(Person.id) == Delivery.person_id).where(Delivery.status == status)
+
+    async def read(store: Store) -> list[tuple[Delivery, str]]:
+        async with store.read() as session:
+            return list((await session.exec(wanted.order_by(col(Delivery.at)))).all())
+
+    shown = ("key", "channel", "reason", "begun_at", "retry_at")
+    found = [{"user_id": user_id, **each.model_dump(include={*shown})} for each, user_id in _run(read)]
+    if as_json:
+        print(json.dumps(jsonable_encoder(found)))
+        return
+    table = Table("user", "key", "channel", "begun", "waits until", "reason")
+    for each in found:
+        begun, until = (f"{at:%Y-%m-%d %H:%M}" if (at := each[name]) else "" for name in ("begun_at", "retry_at"))
+        table.add_row(each["user_id"], each["key"], each["channel"], begun, until, each["reason"])
+    console.print(table)
+
+
+def resolve(key: str, fate: Annotated[str, typer.Argument(metavar="sent|drop|resend")], reason: Reason, actor: Actor = "") -> None:
+    """Say what became of a message in doubt: it was sent, give it up (drop), or send it again through the gate (resend)."""
+    known: Fate | None = next((each for each in FATES if each == fate), None)
+    if known is None:
+        raise typer.BadParameter(f"{fate!r} is none of {', '.join(FATES)}")
+    row = _run(lambda store: resolve_message(store, key, known, _operator(actor, reason), Clock.real()))
+    if row is None:
+        raise typer.BadParameter(f"there is no message {key!r}")
+    if isinstance(row, Settled):
+        raise typer.BadParameter(row.why)
+    print(f"{row.key} is {row.status}.")
 
 
 def erase(user: str, reason: Reason, actor: Actor = "") -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -14,6 +15,9 @@ from twilio.rest import Client  # type: ignore[import-untyped]
 
 from activities.http import client, speaking_to
 from activities.transport import Ambiguous, OutOfReach, Parcel, Throttled, Undeliverable
+
+LOOKED_AT = 200  # of the messages to one number, when one is looked up
+SKEW = timedelta(minutes=1)  # between the database's clock and Twilio's
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,21 @@ class Sms:
         except ValueError as error:
             raise Ambiguous("what answers is not Twilio") from error
         return str(message.sid)
+
+    async def find(self, parcel: Parcel, since: datetime) -> Sequence[str]:
+        """Return the sids of the messages to that number since then that say the same.
+
+        All of them are listed, and not by when they were sent: one that Twilio has yet to send has no such date. Raises Ambiguous
+        where another text went there: Twilio may have changed ours, as its smart encoding does.
+        """
+        with speaking_to("Twilio"):
+            async with client() as http:
+                listed = await self._client(http).messages.list_async(to=parcel.recipients[0], limit=LOOKED_AT)
+        recent = [each for each in listed if each.date_created is None or each.date_created >= since - SKEW]
+        same = [str(each.sid) for each in recent if each.body == parcel.content.text]
+        if not same and (recent or len(listed) == LOOKED_AT):
+            raise Ambiguous("Twilio has other messages to that number", "Twilio has other messages to that number")
+        return same
 
     def _client(self, http: httpx.AsyncClient) -> Client:
         client = Client(self.account_sid, self.auth_token, http_client=_Http(http))

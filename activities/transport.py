@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
@@ -77,6 +78,18 @@ class Transport(Protocol):
 
         Raises Undeliverable, Throttled, OutOfReach or Ambiguous as they apply, also TimeoutError for what is ambiguous; any
         other exception means that the provider was out of reach and has not taken it.
+        """
+        ...
+
+
+@runtime_checkable
+class Finds(Protocol):
+    """A provider that can be asked afterwards what it has taken."""
+
+    async def find(self, parcel: Parcel, since: datetime) -> Sequence[str]:
+        """Return its ids for messages like this one that it has taken since then; none if it has surely not taken it.
+
+        `since` is by the database's clock. Raises whatever it likes if it cannot tell.
         """
         ...
 

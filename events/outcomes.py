@@ -8,13 +8,14 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 from sqlmodel import select as select_rows
 
 from events.accept import Manner, accept
 from events.calls import Call, Clock
+from events.resolve import release
 from store.session import Store
 from store.tables import Delivery, Person
 from workflows.message_events import KINDS
@@ -24,6 +25,8 @@ PROVES = ("sent", "delivered", "opened", "clicked", "bounced", "complained", "re
 IN_DOUBT = ("intent", "retrying", "unknown", "held")
 
 messages = Delivery.__table__  # type: ignore[attr-defined]
+people = Person.__table__  # type: ignore[attr-defined]
+their_lock = select(people.c.id).where(people.c.id == bindparam("person")).with_for_update()
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,8 @@ async def came(store: Store, outcome: Outcome, clock: Clock | None = None) -> De
     if found is None:
         return None
     row, user_id = found
-    manner = Manner(beside=partial(_learn, outcome, row.key))
-    await accept(store, _calls(outcome, row, user_id), clock or Clock.real(), manner)
+    now = clock or Clock.real()
+    await accept(store, _calls(outcome, row, user_id), now, Manner(beside=partial(_learn, outcome, row, now)))
     return row
 
 
@@ -79,9 +82,10 @@ def _calls(outcome: Outcome, row: Delivery, user_id: str) -> list[Call]:
     return [Call(user_id, outcome.id, "track", kind.name, said, {}, outcome.at, "pending")]
 
 
-async def _learn(outcome: Outcome, key: str, connection: AsyncConnection, _: int) -> None:
-    """Let the ledger know. The caller's transaction has the person's lock where an event says it; the row's it takes here."""
-    row = (await connection.execute(select(messages).where(messages.c.key == key).with_for_update())).mappings().first()
+async def _learn(outcome: Outcome, known: Delivery, now: Clock, connection: AsyncConnection, _: int) -> None:
+    """Let the ledger know, and wake a run that waits for an operator to say what became of the message."""
+    await connection.execute(their_lock, {"person": known.person_id})
+    row = (await connection.execute(select(messages).where(messages.c.key == known.key).with_for_update())).mappings().first()
     if row is None:
         return
     happened = {**row["happened"]}
@@ -90,6 +94,8 @@ async def _learn(outcome: Outcome, key: str, connection: AsyncConnection, _: int
     values: dict[str, Any] = {"happened": happened}
     if outcome.what in PROVES and row["status"] in IN_DOUBT:
         values |= {"status": "sent", "reason": "", "retry_at": None, "leased_until": None}
+        if row["status"] == "held" and row["retry_at"] is not None:
+            await release(connection, row["run_id"], row["person_id"], row["at"], now)
     if outcome.provider_id:
         values["provider_id"] = func.coalesce(messages.c.provider_id, outcome.provider_id)
-    await connection.execute(update(messages).where(messages.c.key == key).values(values))
+    await connection.execute(update(messages).where(messages.c.key == known.key).values(values))

@@ -304,6 +304,7 @@ class Delivery(SQLModel, table=True):
     saw: dict[str, Any] = Field(default_factory=dict, sa_type=Document)
     begun_at: datetime | None = moment(default=None)  # when the last attempt began, by the database's clock
     provider: str = ""  # who was to deliver it
+    sent_to: str = ""  # a keyed hash of the addresses that the last attempt was for
     doubted: bool = False  # an attempt of it was in doubt once: it may have arrived more than once, or not at all
     happened: dict[str, Any] = Field(default_factory=dict, sa_type=Document)  # what became of it: delivered, opened …, and when
 

@@ -37,6 +37,8 @@ FOR_ADMINISTRATORS = [
     ("POST", "/v1/runs/r_1/skip"),
     ("POST", "/v1/runs/r_1/exit"),
     ("GET", "/v1/runs/r_1"),
+    ("GET", "/v1/messages"),
+    ("POST", "/v1/messages/r_1:send:email/note/resolve"),
     ("GET", "/v1/journeys"),
     ("GET", "/v1/segments"),
     ("GET", "/v1/segments/regulars"),
