@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from store.closing import end_after_run
 from store.tables import Delivery, Run
 from workflows.rules import Verdict
 from workflows.run import Receipt
@@ -97,4 +98,6 @@ async def end(session: AsyncSession, key: str, attempt: int, status: str, reason
     if status == "sent":
         await session.exec(ended, params=how)
     else:
-        await session.exec(ended_by_holder, params={**how, "attempt": attempt})
+        found = await session.exec(ended_by_holder, params={**how, "attempt": attempt})
+        if not found.rowcount:
+            await end_after_run(await session.connection(), key, attempt, status, reason)
