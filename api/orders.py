@@ -14,8 +14,8 @@ from api.body import BoundedRoute
 from api.errors import Problem, problems
 from api.runs import RunId, found, refuse_ended
 from api.steering import NotThere, order, terminate
-from api.views import parking
 from events.operators import ASKED, Operator
+from events.parked import parking
 from events.reconcile import end_row
 from events.request import request_exit
 from store.session import Store

@@ -16,6 +16,7 @@ from api.paging import Limit
 from api.views import ConsentView, DeviceView, MessageView, RunSummary, UserView, summary_of
 from events.accept import retrying
 from events.calls import ID_BYTES, Clock
+from events.explanation import visible
 from events.lookup import Unknown, find
 from events.meeting import meet_one
 from events.operators import Operator
@@ -82,12 +83,17 @@ async def runs(person: Someone, settings: InSettings, store: InStore, limit: Lim
 
 
 @router.get("/v1/users/{user_id:path}/messages", summary="List a person's messages", responses=UNKNOWN)
-async def messages(person: Someone, store: InStore, limit: Limit = 100) -> Messages:
+async def messages(person: Someone, store: InStore, sees_all: SeesAll, limit: Limit = 100) -> Messages:
     """List what runs meant to send to a person, the newest first: sent or not, and for which one reason."""
     async with store.read() as session:
         mine = select(Delivery).where(Delivery.person_id == person.id).order_by(col(Delivery.at).desc()).limit(limit)
         found = (await session.exec(mine)).all()
-    return Messages(messages=[MessageView(**each.model_dump(), run=each.run_id) for each in found])
+    return Messages(messages=[_message(each, sees_all) for each in found])
+
+
+def _message(row: Delivery, sees_all: bool) -> MessageView:
+    saw = visible(row.saw, sees_all=sees_all)
+    return MessageView(**row.model_dump(exclude={"saw"}), run=row.run_id, saw=saw)
 
 
 @router.put("/v1/users/{user_id:path}/consent", summary="Record a consent or an opt-out", responses=UNKNOWN)
