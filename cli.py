@@ -188,7 +188,7 @@ async def _audience(name: str, sample: int, at: str) -> Audience:
 
 
 app.add_typer(operating.keys, name="keys")
-for command in (operating.erase, operating.export, operating.audit, operating.held, operating.resolve):
+for command in (operating.erase, operating.explain, operating.export, operating.audit, operating.held, operating.resolve):
     app.command()(command)
 
 

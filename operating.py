@@ -7,6 +7,7 @@ import getpass
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
@@ -19,13 +20,16 @@ from connecting import connect, open_store
 from events.calls import Clock
 from events.erase import WAITS, finish
 from events.erase import erase as erase_person
+from events.explanation import Explanation, NoSuch
 from events.export import export as export_person
 from events.keys import SCOPES, Refused, Scope, add, listed, revoke, rotate
-from events.lookup import Ambiguous
+from events.lookup import Ambiguous, find
 from events.operators import Operator
 from events.resolve import FATES, Fate, Settled
 from events.resolve import resolve as resolve_message
+from loading import load
 from settings import Settings
+from showing import show
 from store.session import Store
 from store.tables import Delivery, Operation, Person
 
@@ -143,6 +147,37 @@ def export(user: str, reason: Reason, actor: Actor = "") -> None:
     if known is None:
         raise typer.BadParameter(f"nobody is known as {user!r}")
     print(json.dumps(jsonable_encoder(known), indent=2, ensure_ascii=False))
+
+
+def explain(
+    user: Annotated[str, typer.Argument(help="Any name of the person's.")],
+    journey: Annotated[str, typer.Argument(help="One journey; all unless given.")] = "",
+    message: Annotated[str, typer.Argument(help="One message: its template, channel/template, step or key.")] = "",
+    journeys: Annotated[Path | None, typer.Option(help="A folder of journeys in place of the shipped one.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+) -> None:
+    """Say why somebody got a message, or did not: which rule said no, and the facts it saw."""
+    from events.explain import Question  # what reads journeys' sources is not loaded for the commands that do without it
+    from events.explain import explain as answer
+
+    settings = Settings()
+    load(journeys or settings.journeys)
+
+    async def ask(store: Store) -> Explanation:
+        async with store.read() as session:
+            person = await find(session, user)
+        if person is None:
+            raise typer.BadParameter(f"nobody is known as {user!r}")
+        return await answer(store, settings, await connect(settings, lazy=True), Question(person, journey, message))
+
+    try:
+        found = _run(ask)
+    except NoSuch as what:
+        raise typer.BadParameter(str(what)) from None
+    if as_json:
+        print(json.dumps(jsonable_encoder(found), indent=2, ensure_ascii=False))
+        return
+    show(found, console)
 
 
 def _operator(actor: str, reason: str) -> Operator:

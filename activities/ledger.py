@@ -8,6 +8,7 @@ from sqlalchemy import Boolean, bindparam, or_, update
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from store.closing import end_after_run
 from store.tables import Delivery, Run
 from workflows.rules import Verdict
 from workflows.run import Receipt
@@ -120,7 +121,9 @@ async def end(
     if status == "sent":
         await session.exec(ended, params=how)
         return Receipt("sent")
-    await session.exec(ended_by_holder, params={**how, "attempt": attempt, "doubted": doubted})
+    found = await session.exec(ended_by_holder, params={**how, "attempt": attempt, "doubted": doubted})
+    if not found.rowcount:
+        await end_after_run(await session.connection(), key, attempt, status, reason)
     row = (await session.exec(select(Delivery).where(Delivery.key == key))).first()
     return None if row is None else answered(row)
 

@@ -50,7 +50,23 @@ TAGS = [
     {"name": "Keys and audit", "description": "Who may do what, and who did what, and why."},
     {"name": "Health", "description": "How each part is."},
 ]
-PARTS = (# in this order: a person's door without more after it comes after those with     events, runs, orders, journeys, segments, privacy, inbox, consents, suppressions, held, people, audit, health, choices, mailbox)
+PARTS = (  # in this order: a person's door without more after it comes after those with
+    events,
+    runs,
+    orders,
+    journeys,
+    segments,
+    privacy,
+    inbox,
+    consents,
+    suppressions,
+    held,
+    people,
+    audit,
+    health,
+    choices,
+    mailbox,
+)
 
 
 def create_app(settings: Settings, store: Store | None = None, temporal: Client | None = None) -> FastAPI:

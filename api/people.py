@@ -14,6 +14,7 @@ from api.body import BoundedRoute
 from api.errors import problems
 from api.paging import Limit
 from api.views import ConsentView, DeviceView, MessageView, RunSummary, SuppressionView, UserView, consent_of, summary_of
+from events.explanation import visible
 from events.lookup import Unknown, find
 from events.standing import IN
 from events.suppress import names_of, suppressed
@@ -64,12 +65,17 @@ async def runs(person: Someone, settings: InSettings, store: InStore, limit: Lim
 
 
 @router.get("/v1/users/{user_id:path}/messages", summary="List a person's messages", responses=UNKNOWN)
-async def messages(person: Someone, store: InStore, limit: Limit = 100) -> Messages:
+async def messages(person: Someone, store: InStore, sees_all: SeesAll, limit: Limit = 100) -> Messages:
     """List what runs meant to send to a person, the newest first: sent or not, and for which one reason."""
     async with store.read() as session:
         mine = select(Delivery).where(Delivery.person_id == person.id).order_by(col(Delivery.at).desc()).limit(limit)
         found = (await session.exec(mine)).all()
-    return Messages(messages=[MessageView(**each.model_dump(), run=each.run_id) for each in found])
+    return Messages(messages=[_message(each, sees_all) for each in found])
+
+
+def _message(row: Delivery, sees_all: bool) -> MessageView:
+    saw = visible(row.saw, sees_all=sees_all)
+    return MessageView(**row.model_dump(exclude={"saw"}), run=row.run_id, saw=saw)
 
 
 @router.get("/v1/users/{user_id:path}", summary="Look at a person", responses=UNKNOWN)

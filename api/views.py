@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from events.parked import parking
 from settings import Settings
 from store.tables import Consent, Run
-from workflows.definition import JOURNEYS
 from workflows.policy import in_force
 from workflows.wire import Standing
 
@@ -73,13 +73,27 @@ class RunView(RunSummary):
 
 
 class MessageView(BaseModel):
-    """A message a run meant to send, and what became of it."""
+    """A message a run meant to send, and what became of it. `saw` is what its reason goes by; moments are on the run's clock.
 
+    `happened` says what came after it was sent: `delivered`, `opened` and so on, and when. One that was `doubted` may have
+    arrived more than once, or not at all.
+    """
+
+    key: str
     channel: str
     template: str
+    topic: str
+    transactional: bool
     status: str
     reason: str
+    saw: dict[str, Any]
     at: datetime
+    retry_at: datetime | None
+    attempts: int
+    provider: str
+    provider_id: str | None
+    doubted: bool
+    happened: dict[str, Any]
     run: str
     journey: str
     step: str
@@ -182,16 +196,6 @@ def summary_of(run: Run, settings: Settings) -> RunSummary:
         status="parked" if parked else run.status,
         reason=parked or run.reason,
         ui_url=settings.ui_url(run.workflow_id),
-    )
-
-
-def parking(run: Run) -> str | None:
-    """Say why an open run cannot go on, and what to do: its journey is not in the code; None if it is."""
-    if run.ended_at is not None or (run.journey, run.version) in JOURNEYS:
-        return None
-    return (
-        f"journey {run.journey!r} version {run.version} is not in the journeys folder, so this run is parked: "
-        f"put its function back (an older version is called {run.journey}_v{run.version}), or exit the run"
     )
 
 

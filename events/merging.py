@@ -13,6 +13,7 @@ from events.calls import Clock
 from events.profiles import ADDRESSES, TOLD, Profile, same, unless_there
 from events.standing import ANEW, NOT_YET
 from store.belongings import owned
+from store.closing import conclude_messages
 from store.hashing import hash_of
 from store.tables import AcceptedEvent, Assignment, Consent, Membership, Merge, Person, Run, Suppression
 from workflows.definition import EXIT
@@ -82,6 +83,7 @@ async def _end_doubled_runs(connection: AsyncConnection, stays: int, goes: int, 
     for run_id, elder in ended:
         over = update(runs).where(runs.c.id == run_id)
         await connection.execute(over.values(status="merged", reason=_order(elder)["reason"], ended_at=clock.at, paused=False))
+        await conclude_messages(connection, run_id, clock.at)
     return ended
 
 

@@ -27,6 +27,7 @@ C = TypeVar("C", bound=Event)
 T = TypeVar("T")
 
 WAITING = ("wait_for", "sleep", "until")
+SKIPPED = "skipped by an operator"
 
 
 class Journey:
@@ -342,7 +343,7 @@ class Journey:
         while True:
             while (retry_at := self.memory.open.retry_at) is not None:
                 if await self._settle(partial(self._is_rescheduled, retry_at), retry_at):
-                    return Receipt("suppressed", "skipped by an operator")
+                    return await self._runtime.conclude(sending, Receipt("suppressed", SKIPPED))
                 if not self._is_rescheduled(retry_at):
                     self.memory.open = replace(self.memory.open, retry_at=None)
             self._released = None

@@ -99,8 +99,10 @@ class _Run:
 
     async def deliver(self, sending: Sending) -> Receipt:
         receipt = self.life.gate(self.definition, sending)
-        if receipt.status != "deferred":
-            self.result.decided.append(Decided(self.life.clock, sending.step, sending.message, receipt))
+        return receipt if receipt.status == "deferred" else await self.conclude(sending, receipt)
+
+    async def conclude(self, sending: Sending, receipt: Receipt) -> Receipt:
+        self.result.decided.append(Decided(self.life.clock, sending.step, sending.message, receipt))
         return receipt
 
     async def assign(self, experiment: str, weights: Mapping[str, int]) -> str:

@@ -22,10 +22,12 @@ from workflows.segments import Segment
 from workflows.wire import (
     ASSIGN,
     CLOSE,
+    CONCLUDE,
     MATCHES,
     Asked,
     Assignation,
     Closing,
+    Conclusion,
     Continued,
     Dispatch,
     Enrolment,
@@ -184,8 +186,17 @@ class JourneyWorkflow:
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            return Receipt("failed", str(error.cause or error))
+            return await self.conclude(sending, Receipt("failed", str(error.cause or error)))
         return receipt
+
+    async def conclude(self, sending: Sending, receipt: Receipt) -> Receipt:
+        holds: Receipt = await workflow.execute_local_activity(
+            CONCLUDE,
+            Conclusion(self._dispatch(sending), receipt, self.now()),
+            result_type=Receipt,
+            start_to_close_timeout=STORE_TIMEOUT,
+        )
+        return holds
 
     async def assign(self, experiment: str, weights: Mapping[str, int]) -> str:
         variant: str = await workflow.execute_local_activity(

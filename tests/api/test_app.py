@@ -45,6 +45,7 @@ FOR_ADMINISTRATORS = [
     ("GET", "/v1/users/ada"),
     ("GET", "/v1/users/ada/runs"),
     ("GET", "/v1/users/ada/messages"),
+    ("GET", "/v1/users/ada/explain"),
     ("GET", "/v1/users/ada/inbox"),
     ("POST", "/v1/users/ada/inbox/k/read"),
     ("PUT", "/v1/users/ada/consent"),
