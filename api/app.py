@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from temporalio.client import Client
 
-from api import audit, collect, events, health, inbox, journeys, mailbox, orders, people, privacy, runs, segments
+from api import audit, collect, events, health, inbox, journeys, mailbox, orders, people, privacy, runs, segments, stops
 from api.errors import handle_errors
 from api.shed import Load
 from connecting import connect, open_store
@@ -27,6 +27,7 @@ TAGS = [
     {"name": "Events", "description": "What apps send, in the shape of Segment's HTTP tracking API."},
     {"name": "Runs", "description": "A person's way through a journey."},
     {"name": "Operators", "description": "Orders to a run. Each says who and why, and is recorded."},
+    {"name": "Kill switches", "description": "Everything, a journey or a channel is stopped, and goes on."},
     {"name": "Journeys", "description": "What product teams wrote."},
     {"name": "Segments", "description": "Who belongs where, by what they did and who they are."},
     {"name": "People", "description": "Profiles, messages, inboxes and consents."},
@@ -52,7 +53,7 @@ def create_app(settings: Settings, store: Store | None = None, temporal: Client 
         _stand_on(app, store)
     handle_errors(app)
     app.routes.extend(collect.router.routes)  # not included: that puts a layer of FastAPI's around each
-    for part in (events, runs, orders, journeys, segments, privacy, inbox, people, audit, health, mailbox):
+    for part in (events, runs, orders, stops, journeys, segments, privacy, inbox, people, audit, health, mailbox):
         app.include_router(part.router)
     return app
 
