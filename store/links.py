@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+from typing import Protocol
 
 from itsdangerous import BadData, URLSafeSerializer
+from pydantic import SecretStr
+
+PREFERENCES = "preferences"
+
+
+class Public(Protocol):
+    """The settings that links are made of: where readers reach us, and the key that signs."""
+
+    public_url: str
+    link_key: SecretStr
 
 
 @dataclass(frozen=True)
@@ -35,3 +46,14 @@ def read_token(key: str, purpose: str, text: str) -> Ticket | None:
     except BadData:
         return None
     return Ticket(**held) if isinstance(held, dict) and held.keys() <= NAMES and "person" in held else None
+
+
+def link(settings: Public, purpose: str, path: str, ticket: Ticket) -> str:
+    """Return the address, for the reader, of what is at `path` for whoever has that ticket."""
+    signed = token(settings.link_key.get_secret_value(), purpose, ticket)
+    return f"{settings.public_url.rstrip('/')}/{path.strip('/')}/{signed}"
+
+
+def preferences_url(settings: Public, person_id: int, message: str = "") -> str:
+    """Return the address of somebody's preference page; `message` is the one that leads there."""
+    return link(settings, PREFERENCES, "p", Ticket(person_id, message))
