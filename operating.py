@@ -1,4 +1,4 @@
-"""What an operator does from the command line: keys, the audit log, erasing and exporting people."""
+"""What an operator does from the command line: keys, kill switches, the audit log, erasing and exporting people."""
 
 from __future__ import annotations
 
@@ -27,11 +27,14 @@ from events.lookup import Ambiguous, find
 from events.operators import Operator
 from events.resolve import FATES, Fate, Settled
 from events.resolve import resolve as resolve_message
+from events.stops import CHOICES, STOPPABLE, Choice, Stoppable, release, throw, waiting, words
+from events.stops import NoSuch as NoSuchStop
+from events.stops import listed as listed_stops
 from loading import load
 from settings import Settings
 from showing import show
 from store.session import Store
-from store.tables import Delivery, Operation, Person
+from store.tables import Delivery, Operation, Person, Stop
 
 T = TypeVar("T")
 
@@ -40,6 +43,10 @@ console = Console()
 
 Reason = Annotated[str, typer.Option(help="Why; it is recorded.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+What = Annotated[str, typer.Argument(help="all, journey or channel.")]
+Name = Annotated[str, typer.Argument(help="Of the journey or the channel.")]
+Chosen = Annotated[str, typer.Option("--choice", help="What becomes of the messages that wait: send, retime or skip.")]
+Over = Annotated[float, typer.Option(min=0, help="Seconds over which they are spread, for retime.")]
 Actor = Annotated[str, typer.Option(help="Who; whoever is logged in, unless given.")]
 
 
@@ -180,6 +187,54 @@ def explain(
     show(found, console)
 
 
+def stop(what: What, reason: Reason, name: Name = "", actor: Actor = "") -> None:
+    """Stop everything, a journey or a channel: no message begins until `sojourn release`."""
+    load(Settings().journeys)
+    by = _operator(actor, reason)
+    _run(lambda store: throw(store, _scope(what, name), name, by))
+    print(f"Stopped: {f'{what} {name}'.strip()}. What becomes due waits for `sojourn release`, as long as it lives.")
+
+
+def release_stop(what: What, choice: Chosen, reason: Reason, name: Name = "", over: Over = 0, actor: Actor = "") -> None:
+    """Let what was stopped go on, and say what becomes of the messages that wait."""
+    chosen: Choice | None = next((each for each in CHOICES if each == choice), None)
+    if chosen is None:
+        raise typer.BadParameter(f"--choice: {choice!r} is none of {', '.join(CHOICES)}")
+    by = _operator(actor, reason)
+
+    async def let_go(store: Store) -> int:
+        found = await release(store, _scope(what, name), name, chosen, by, Clock.real(), timedelta(seconds=over))
+        return await waiting(store, found)
+
+    left = _run(let_go)
+    print(f"Released: {f'{what} {name}'.strip()}." + (f" The workers go on with {left} messages that wait." if left else ""))
+
+
+def stops(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False) -> None:
+    """List the kill switches: what is stopped now, what was, who did it, and why."""
+    found = _run(listed_stops)
+    if as_json:
+        rows = [{**each.model_dump(exclude={"id"}), "waiting": count} for each, count in found]
+        console.print_json(json.dumps(jsonable_encoder(rows)))
+        return
+    table = Table("stopped", "at", "by", "reason", "waiting", "released")
+    for each, count in found:
+        table.add_row(words(each), f"{each.at:%Y-%m-%d %H:%M}", each.actor, each.reason, str(count), _released(each))
+    console.print(table)
+
+
+def _released(stop: Stop) -> str:
+    return f"{stop.released_at:%Y-%m-%d %H:%M} by {stop.released_by}: {stop.choice}" if stop.released_at else ""
+
+
+def _scope(what: str, name: str) -> Stoppable:
+    """Return what is meant. Raises BadParameter for a name too many, or one too few."""
+    scope: Stoppable | None = next((each for each in STOPPABLE if each == what), None)
+    if scope is None or (scope == "all") != (name == ""):
+        raise typer.BadParameter("say all, journey NAME or channel NAME")
+    return scope
+
+
 def _operator(actor: str, reason: str) -> Operator:
     if not reason.strip():
         raise typer.BadParameter("--reason: say why; it is recorded")
@@ -197,5 +252,5 @@ def _run(work: Callable[[Store], Awaitable[T]]) -> T:
 
     try:
         return asyncio.run(reach())
-    except (Refused, Ambiguous) as why:
+    except (Refused, Ambiguous, NoSuchStop) as why:
         raise typer.BadParameter(str(why)) from None

@@ -21,6 +21,7 @@ from events.matching import Matching
 from events.reconcile import reconcile_for_ever
 from events.retention import retain_for_ever
 from events.route import Router
+from events.stops import release_for_ever
 from events.sweep import sweep_for_ever
 from loading import load
 from settings import Settings
@@ -59,6 +60,7 @@ async def work(settings: Settings, store: Store, client: Client, stop: asyncio.E
             tasks.create_task(erase_for_ever(store, client)),
             tasks.create_task(retain_for_ever(store, settings)),
             tasks.create_task(sweep_for_ever(store)),
+            tasks.create_task(release_for_ever(store)),
         ]
         await stop.wait()
         for task in background:

@@ -25,6 +25,7 @@ from api import (
     privacy,
     runs,
     segments,
+    stops,
     suppressions,
 )
 from api.errors import handle_errors
@@ -61,6 +62,7 @@ PARTS = (  # in this order: a person's door without more after it comes after th
     consents,
     suppressions,
     held,
+    stops,
     people,
     audit,
     health,

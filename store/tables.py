@@ -123,7 +123,9 @@ class Stop(SQLModel, table=True):
     at: datetime = moment()  # by the real clock
     released_at: datetime | None = moment(default=None)
     released_by: str = ""
-    choice: str = ""  # what was done with what had become due: send, retime, skip
+    choice: str = ""  # what is done with what had become due: send, retime, skip
+    over: float = 0.0  # seconds, over which it is spread
+    finished_at: datetime | None = moment(default=None)  # all of it has been told
 
 
 class Endpoint(SQLModel, table=True):

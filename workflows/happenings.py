@@ -79,8 +79,32 @@ class AskForFewer:
     """The person asks for fewer messages."""
 
 
+@dataclass(frozen=True)
+class Stop:
+    """An operator throws a kill switch: on everything, or on a `journey` or a `channel` of that name."""
+
+    scope: Literal["all", "journey", "channel"] = "all"
+    name: str = ""
+
+    def covers(self, journey: str, channel: str) -> bool:
+        """Say whether it stops that journey's messages on that channel."""
+        return self.scope == "all" or self.name == (journey if self.scope == "journey" else channel)
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.name}".strip()
+
+
+@dataclass(frozen=True)
+class Release:
+    """An operator lets what was stopped go on: what waits is sent now, sent within `over`, or skipped."""
+
+    choice: Literal["send", "retime", "skip"]
+    stop: Stop = Stop()
+    over: timedelta = timedelta(0)
+
+
 Said = OptOut | OptIn | Confirm | Suppress | AskForPause | AskForFewer
-Happening = Event | Identify | Operate | Said
+Happening = Event | Identify | Operate | Stop | Release | Said
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 WAITING = ("wait_for", "sleep", "until")
 SKIPPED = "skipped by an operator"
+INSTEAD = ":instead"  # ends the step of the message that goes in place of a capped one
 
 
 class Journey:
@@ -102,7 +103,7 @@ class Journey:
         deadline = await self._enter(key, bounded(message.expires))
         receipt = await self._deliver(Sending(key, message, deadline, self._variants.get(message.experiment or "", "")))
         if isinstance(message.capped, Message) and (receipt.status, receipt.reason) == ("suppressed", "frequency_cap"):
-            receipt = await self._deliver(Sending(f"{key}:instead", message.capped, deadline))
+            receipt = await self._deliver(Sending(key + INSTEAD, message.capped, deadline))
         self._over(key, {"status": receipt.status, "reason": receipt.reason, "message": receipt.message}, deadline)
         if receipt.status == "exited":
             raise Exited(receipt.reason)
@@ -234,9 +235,12 @@ class Journey:
         if arrival.event == PAUSE:
             self.pause(Order(**arrival.data))
             return
-        self._released = datetime.fromisoformat(arrival.data["at"])
-        if self.memory.open is not None and self.memory.open.retry_at is not None:
-            self.memory.open = replace(self.memory.open, retry_at=self._released)
+        at = self.memory.open
+        if at is None or arrival.data["step"] not in (at.key, at.key + INSTEAD):
+            return  # the run has left that message behind
+        self._released = min(self._runtime.now() + timedelta(seconds=arrival.data["after"]), at.deadline)
+        if at.retry_at is not None:
+            self.memory.open = replace(at, retry_at=self._released)
 
     def ignore(self, seq: int) -> None:
         """Know the trigger by its number: it has reached the run already."""

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from workflows.becoming import Becoming
-from workflows.definition import IDENTIFY, Definition, Event, refusal
+from workflows.clock import share
+from workflows.definition import IDENTIFY, RELEASE, Definition, Event, refusal
 from workflows.experiment import variant
-from workflows.happenings import SOMEONE, Happening, Identify, Operate, OptIn, Person
+from workflows.happenings import SOMEONE, Happening, Identify, Operate, OptIn, Person, Release, Stop
 from workflows.journey import Journey
 from workflows.listening import listening
 from workflows.messages import CHANNELS, Message
@@ -81,6 +82,8 @@ class _Run:
         self.life, self.definition, self.key = life, definition, key
         self.result = Simulation(definition, life.clock)
         self.waiting: _Wait | None = None
+        self.stopped: Sending | None = None  # what waits because of a kill switch
+        self.skipped = set[str]()  # the steps of what waited so, and is not to be sent
         memory = Memory(log=self.result.steps)
         self.journey = Journey(self, definition, life.person.user, trigger, life.clock, memory, life.fallback_zone)
         self.journey.ignore(seq)
@@ -98,7 +101,9 @@ class _Run:
         return ready() or await _Wait(ready, deadline)
 
     async def deliver(self, sending: Sending) -> Receipt:
-        receipt = self.life.gate(self.definition, sending)
+        skipped = sending.step in self.skipped
+        receipt = Receipt("suppressed", "kill_switch") if skipped else self.life.gate(self.definition, sending)
+        self.stopped = sending if (receipt.status, receipt.reason) == ("deferred", "kill_switch") else None
         return receipt if receipt.status == "deferred" else await self.conclude(sending, receipt)
 
     async def conclude(self, sending: Sending, receipt: Receipt) -> Receipt:
@@ -158,6 +163,7 @@ class _Life:
         self.seq = 0
         self.events: list[tuple[Arrival, Event]] = []
         self.past: list[Past] = []
+        self.stops: list[Stop] = []
         self.runs: list[_Run] = []
         self.open: list[_Run] = []
         self.becoming = Becoming(definitions, clock)
@@ -193,10 +199,14 @@ class _Life:
             reachable=message.channel in person.reachable,
             granted=person.granted(topic, message.channel),
             paused_until=person.paused_until,
+            stopped=self.stopped(definition, message),
             fewer=person.fewer,
             past=tuple(self.past),
             held_out=held is not None and (held.includes(person.user.id) if person.held_out is None else person.held_out),
         )
+
+    def stopped(self, definition: Definition[Any], message: Message) -> str:
+        return next((str(each) for each in self.stops if each.covers(definition.name, message.channel)), "")
 
     def assign(self, experiment: str, weights: Mapping[str, int]) -> str:
         if self.assigned.get(experiment) not in weights:
@@ -218,6 +228,10 @@ class _Life:
                 self._become()
             case Operate(action, order):
                 self._operate(action, order)
+            case Stop():
+                self.stops.append(happening)
+            case Release():
+                self._release(happening)
             case _:
                 self.person = self.person.says(happening, self.clock, self.policy)
                 if isinstance(happening, OptIn) and happening.topic in self.person.to_confirm:
@@ -288,6 +302,22 @@ class _Life:
         for run in list(self.open):
             act = getattr(run.journey, action)
             act() if action == "resume" else act(order)
+            run.wake_if_ready()
+        self._bury()
+
+    def _release(self, release: Release) -> None:
+        """Tell every run whose message waited because of this switch, and of no other."""
+        self.stops = [each for each in self.stops if each != release.stop]
+        after = release.over * share(self.person.user.id) if release.choice == "retime" else timedelta(0)
+        for run in list(self.open):
+            sending = run.stopped
+            if sending is None or self.stopped(run.definition, sending.message):
+                continue
+            if release.choice == "skip":
+                run.skipped.add(sending.step)
+            order = {"step": sending.step, "after": after.total_seconds()}
+            run.journey.take(Arrival(self.seq, RELEASE, self.clock, order))
+            run.stopped = None
             run.wake_if_ready()
         self._bury()
 

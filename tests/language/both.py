@@ -17,7 +17,19 @@ from store.links import confirm_url
 from store.tables import Assignment, Delivery, MailboxItem, Person
 from tests.stage import Stage, only
 from workflows.definition import Definition, Event
-from workflows.happenings import AskForFewer, AskForPause, Confirm, Happening, Identify, Operate, OptIn, OptOut, Suppress
+from workflows.happenings import (
+    AskForFewer,
+    AskForPause,
+    Confirm,
+    Happening,
+    Identify,
+    Operate,
+    OptIn,
+    OptOut,
+    Release,
+    Stop,
+    Suppress,
+)
 from workflows.happenings import Person as Someone
 from workflows.messages import CHANNELS
 from workflows.run import Order, Receipt, User
@@ -27,6 +39,7 @@ JOURNEYS = Path(__file__).parent / "journeys"  # a folder of templates only: the
 HOME = "Asia/Tokyo"  # the zone of those whose own is unknown: one that nobody falls back on by mistake
 MINUTE = timedelta(minutes=1)
 NUMBER_ZONES = ("Europe/Berlin",)  # of every number here
+ON_CALL = {"X-Actor": "ada", "X-Reason": "why not"}
 BROKEN = "broken"  # the template that cannot be rendered
 
 
@@ -161,7 +174,16 @@ async def real(
         await stage.player.live(user, calls, None if until is None else at + until)
     story = await told(stage, user, at)
     await end_open_runs(stage, user)
+    await release_all(stage)
     return story
+
+
+async def release_all(stage: Stage) -> None:
+    """Leave nothing stopped: the next test has the same house."""
+    for stop in (await stage.api.get("/v1/stops")).json()["stops"]:
+        if stop["released_at"] is None:
+            path = "/".join(filter(None, ("/v1/stops", stop["scope"], stop["name"], "release")))
+            (await stage.api.post(path, json={"choice": "skip"}, headers=ON_CALL)).raise_for_status()
 
 
 async def end_open_runs(stage: Stage, user: str) -> None:
@@ -194,6 +216,11 @@ def _call(user: str, at: datetime, happening: Happening) -> Call:
         case Operate(action, Order(actor, reason, step)):
             who = {"X-Actor": actor, "X-Reason": reason}
             return Call(at, f"/v1/runs/{{run_id}}/{action}", {"step": step} if step else {}, refusable=True, headers=who)
+        case Stop(scope, name):
+            return Call(at, f"/v1/stops/{'/'.join(filter(None, (scope, name)))}", {}, method="PUT", headers=ON_CALL)
+        case Release(choice, Stop(scope, name), over):
+            path = f"/v1/stops/{'/'.join(filter(None, (scope, name)))}/release"
+            return Call(at, path, {"choice": choice, "over": over.total_seconds()}, headers=ON_CALL)
         case OptOut(topic, channel):
             consent = {"topic": topic, "channel": channel, "granted": False, "source": "test"}
             return Call(at, f"/v1/users/{user}/consent", consent, method="PUT")

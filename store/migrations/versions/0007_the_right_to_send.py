@@ -60,6 +60,8 @@ def stops() -> None:
         Column("released_at", MOMENT, nullable=True),
         Column("released_by", sa.String(), nullable=False),
         Column("choice", sa.String(), nullable=False),
+        Column("over", sa.Float(), nullable=False),
+        Column("finished_at", MOMENT, nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
 
