@@ -6,9 +6,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
@@ -16,12 +18,14 @@ from activities.gate import Case, facts, holdout_of, look
 from activities.ledger import answered, begin, conclude, end, expose, new_row, refuse
 from activities.occasion import occasion
 from activities.render import BadTemplate, Occasion, render
+from activities.segments import segments
 from activities.telling import told
 from activities.templates import Library
-from activities.transport import Ambiguous, Content, Local, Outlet, Parcel, Throttled, Transport, Undeliverable
+from activities.transport import Ambiguous, Content, Local, Outlet, OutOfReach, Parcel, Throttled, Transport, Undeliverable
 from settings import Settings
 from store.sending import lock_to_send
 from store.session import Store
+from store.suppressions import PREFIXES, suppress_name
 from store.tables import Assignment, Delivery
 from workflows.policy import in_force
 from workflows.rules import Facts, decide
@@ -120,6 +124,8 @@ class Sender:
         log.warning("%s was not sent: %s: %s", attempt.parcel.key, type(error).__name__, reason)
         match error:
             case Undeliverable():
+                return await self._end(attempt, "failed", reason, error)
+            case OutOfReach(tries=int() as tries) if attempt.number >= tries:
                 return await self._end(attempt, "failed", reason)
             case Ambiguous() | TimeoutError() if not self._may_repeat(attempt.transport, attempt.parcel.channel):
                 return await self._end(attempt, "unknown", self._in_doubt_reason(attempt.parcel.channel))
@@ -128,8 +134,12 @@ class Sender:
             raise _again(reason, "Throttled", error.retry_after, ApplicationErrorCategory.BENIGN) from None
         raise _again(reason, "Ambiguous" if isinstance(error, Ambiguous | TimeoutError) else "OutOfReach") from None
 
-    async def _end(self, attempt: Attempt, status: str, reason: str = "", provider_id: str | None = None) -> Receipt:
+    async def _end(
+        self, attempt: Attempt, status: str, reason: str = "", refused: Undeliverable | None = None, provider_id: str | None = None
+    ) -> Receipt:
         async with self.store.write() as session:
+            if refused is not None and refused.suppress:
+                await _suppress(await session.connection(), attempt.parcel, refused)
             await end(session, attempt.parcel.key, attempt.number, status, reason, provider_id)
         return Receipt("sent" if status == "sent" else "failed", reason)
 
@@ -151,6 +161,13 @@ def _sampled(known: Facts, person_id: int) -> Assignment:
     return Assignment(person_id=person_id, experiment=holdout_of(known.policy), variant=variant, at=known.now)
 
 
+async def _suppress(connection: AsyncConnection, parcel: Parcel, refused: Undeliverable) -> None:
+    """Let nothing go to the parcel's address any more, whoever uses it."""
+    prefix = PREFIXES[parcel.channel]
+    for recipient in parcel.recipients:
+        await suppress_name(connection, f"{prefix}{recipient.lower()}", parcel.channel, refused.suppress, refused.source)
+
+
 def _nobody(dispatch: Dispatch) -> Receipt:
     """Answer a run that has no row: its person was erased, or an older backup put back."""
     return Receipt("exited", f"there is no run {dispatch.run_id}: its person was erased")
@@ -160,9 +177,17 @@ def _begin(session: AsyncSession, row: Delivery, outlet: Outlet, parcel: Parcel,
     if isinstance(outlet, Local):
         outlet.write(session, parcel)
         row.attempts += 1
-        return conclude(row, "sent", "", parcel.at)
+        receipt = conclude(row, "sent", "", parcel.at)
+        row.saw = _weight(parcel)
+        return receipt
     begin(row, parcel.at, clock)
+    row.saw = _weight(parcel)
     return Attempt(parcel, outlet, row.attempts)
+
+
+def _weight(parcel: Parcel) -> dict[str, Any]:
+    """Return what a text is billed as."""
+    return asdict(segments(parcel.content.text)) if parcel.channel == "sms" else {}
 
 
 def _parcel(case: Case, dispatch: Dispatch, content: Content, now: datetime) -> Parcel:

@@ -87,7 +87,9 @@ async def messages(person: Someone, store: InStore, limit: Limit = 100) -> Messa
     async with store.read() as session:
         mine = select(Delivery).where(Delivery.person_id == person.id).order_by(col(Delivery.at).desc()).limit(limit)
         found = (await session.exec(mine)).all()
-    return Messages(messages=[MessageView(**each.model_dump(), run=each.run_id) for each in found])
+    return Messages(
+        messages=[MessageView(**each.model_dump(), run=each.run_id, segments=each.saw.get("segments")) for each in found]
+    )
 
 
 @router.put("/v1/users/{user_id:path}/consent", summary="Record a consent or an opt-out", responses=UNKNOWN)

@@ -72,7 +72,7 @@ class RunView(RunSummary):
 
 
 class MessageView(BaseModel):
-    """A message a run meant to send, and what became of it."""
+    """A message a run meant to send, and what became of it. `segments` is how many parts a text that was sent is billed as."""
 
     channel: str
     template: str
@@ -83,6 +83,7 @@ class MessageView(BaseModel):
     journey: str
     step: str
     variant: str | None
+    segments: int | None
 
 
 class CardView(BaseModel):
