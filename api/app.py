@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from temporalio.client import Client
 
-from api import audit, collect, events, health, inbox, journeys, mailbox, orders, people, privacy, runs, segments
+from api import audit, collect, events, health, inbox, journeys, mailbox, orders, people, privacy, runs, segments, twilio
 from api.errors import handle_errors
 from api.shed import Load
 from connecting import connect, open_store
@@ -31,6 +31,7 @@ TAGS = [
     {"name": "Segments", "description": "Who belongs where, by what they did and who they are."},
     {"name": "People", "description": "Profiles, messages, inboxes and consents."},
     {"name": "Keys and audit", "description": "Who may do what, and who did what, and why."},
+    {"name": "Providers", "description": "What providers call. Each call is signed by its provider."},
     {"name": "Health", "description": "How each part is."},
 ]
 
@@ -52,7 +53,7 @@ def create_app(settings: Settings, store: Store | None = None, temporal: Client 
         _stand_on(app, store)
     handle_errors(app)
     app.routes.extend(collect.router.routes)  # not included: that puts a layer of FastAPI's around each
-    for part in (events, runs, orders, journeys, segments, privacy, inbox, people, audit, health, mailbox):
+    for part in (events, runs, orders, journeys, segments, privacy, inbox, people, audit, health, mailbox, twilio):
         app.include_router(part.router)
     return app
 

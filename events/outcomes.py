@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -21,6 +21,7 @@ from workflows.message_events import KINDS
 
 What = Literal["sent", "delivered", "opened", "clicked", "bounced", "complained", "replied", "failed"]
 PROVES = ("sent", "delivered", "opened", "clicked", "bounced", "complained", "replied")  # that the provider had taken it
+Also = Callable[[AsyncConnection], Awaitable[None]]
 IN_DOUBT = ("intent", "retrying", "unknown", "held")
 
 messages = Delivery.__table__  # type: ignore[attr-defined]
@@ -43,17 +44,18 @@ class Outcome:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-async def came(store: Store, outcome: Outcome, clock: Clock | None = None) -> Delivery | None:
+async def came(store: Store, outcome: Outcome, clock: Clock | None = None, also: Also | None = None) -> Delivery | None:
     """Take in what happened to a message, once, whatever came before it. Returns the message; None if there is none such.
 
     A message that was in doubt has been sent, if what happened proves it. What happened is accepted as an event of its person
-    at `clock`, now unless given; of somebody who was erased nothing is kept.
+    at `clock`, now unless given; of somebody who was erased nothing is kept. What is to be done `also` is done the first time
+    that a message's event comes, in its transaction.
     """
     found = await _find(store, outcome)
     if found is None:
         return None
     row, user_id = found
-    manner = Manner(beside=partial(_learn, outcome, row.key))
+    manner = Manner(beside=partial(_learn, outcome, row.key, also))
     await accept(store, _calls(outcome, row, user_id), clock or Clock.real(), manner)
     return row
 
@@ -79,7 +81,7 @@ def _calls(outcome: Outcome, row: Delivery, user_id: str) -> list[Call]:
     return [Call(user_id, outcome.id, "track", kind.name, said, {}, outcome.at, "pending")]
 
 
-async def _learn(outcome: Outcome, key: str, connection: AsyncConnection, _: int) -> None:
+async def _learn(outcome: Outcome, key: str, also: Also | None, connection: AsyncConnection, new: int) -> None:
     """Let the ledger know. The caller's transaction has the person's lock where an event says it; the row's it takes here."""
     row = (await connection.execute(select(messages).where(messages.c.key == key).with_for_update())).mappings().first()
     if row is None:
@@ -93,3 +95,5 @@ async def _learn(outcome: Outcome, key: str, connection: AsyncConnection, _: int
     if outcome.provider_id:
         values["provider_id"] = func.coalesce(messages.c.provider_id, outcome.provider_id)
     await connection.execute(update(messages).where(messages.c.key == key).values(values))
+    if also is not None and new:
+        await also(connection)

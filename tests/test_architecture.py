@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "loading": {"workflows"},
     "activities": {"activities", "workflows", "store", "settings"},
     "events": {"events", "workflows", "store", "settings"},
-    "api": {"api", "events", "journeys", "loading", "connecting", "workflows", "store", "settings"},
+    "api": {"api", "events", "journeys", "loading", "connecting", "workflows", "store", "settings", "activities.provider_errors"},
     "engine": {"engine"},
 }
 
