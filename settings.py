@@ -93,6 +93,13 @@ class Settings(BaseSettings):
         return name
 
     @model_validator(mode="after")
+    def _known_team_endpoint(self) -> Self:
+        if self.team_endpoint is not None and self.team_endpoint not in self.endpoints:
+            known = ", ".join(sorted(self.endpoints)) or "none"
+            raise ValueError(f"SOJOURN_TEAM_ENDPOINT={self.team_endpoint!r} is not one of SOJOURN_ENDPOINTS: there are {known}")
+        return self
+
+    @model_validator(mode="after")
     def _no_development_keys_in_production(self) -> Self:
         if self.environment == "production":
             for name, key, known in (

@@ -15,6 +15,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.all import activities
+from activities.posting import post
 from connecting import connect, open_store
 from events.erase import erase_for_ever
 from events.matching import Matching
@@ -22,6 +23,7 @@ from events.reconcile import reconcile_for_ever
 from events.retention import retain_for_ever
 from events.route import Router
 from events.sweep import sweep_for_ever
+from events.telling import tell_for_ever
 from loading import load
 from settings import Settings
 from store.session import Store
@@ -59,6 +61,7 @@ async def work(settings: Settings, store: Store, client: Client, stop: asyncio.E
             tasks.create_task(erase_for_ever(store, client)),
             tasks.create_task(retain_for_ever(store, settings)),
             tasks.create_task(sweep_for_ever(store)),
+            tasks.create_task(tell_for_ever(store, settings, post)),
         ]
         await stop.wait()
         for task in background:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel.ext.asyncio.session import AsyncSession
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
 from activities.provider_errors import Rule, provider_errors
@@ -24,6 +24,7 @@ from events.suppress import suppress_here
 from events.texts import Text, received
 from events.wire import read_json
 from settings import Settings
+from store.tables import Delivery
 
 log = logging.getLogger(__name__)
 
@@ -96,10 +97,9 @@ async def status(said: Said, settings: InSettings, store: InStore, key: Key = ""
     what, code = BECAME[state], said.get("ErrorCode", "")
     rule = _rule(settings, code) if what == "bounced" and code else None
     details = {"hard": rule is not None and rule.kind != "retry", "code": code} if what == "bounced" else {}
-    now = Clock.real()
-    outcome = Outcome(what, f"twilio/{sid}/{state}", now.at, key, "sms", sid, details)
+    outcome = Outcome(what, f"twilio/{sid}/{state}", Clock.real().at, key, "sms", sid, details)
     suppresses = rule is not None and rule.suppresses and NUMBER.fullmatch(number)
-    await came(store, outcome, now, partial(_suppress, rule, number, code, now) if rule is not None and suppresses else None)
+    await came(store, outcome, first=partial(_suppress, rule, number, code) if rule is not None and suppresses else None)
     return _twiml()
 
 
@@ -110,8 +110,8 @@ def _rule(settings: Settings, code: str) -> Rule:
     return rule
 
 
-async def _suppress(rule: Rule, number: str, code: str, now: Clock, connection: AsyncConnection) -> None:
-    await suppress_here(connection, "sms", number, rule.suppresses, f"twilio {code}", now.at)
+async def _suppress(rule: Rule, number: str, code: str, session: AsyncSession, _: Delivery, now: Clock) -> None:
+    await suppress_here(await session.connection(), "sms", number, rule.suppresses, f"twilio {code}", now.at)
 
 
 @router.post(
@@ -126,7 +126,7 @@ async def inbound(said: Said, settings: InSettings, store: InStore) -> Response:
     if not sid or not NUMBER.fullmatch(number):
         return _twiml()
     text = Text(f"twilio/{sid}", number, said.get("Body", ""), said.get("OptOutType", ""))
-    meant = await received(store, text, Clock.real())
+    meant = await received(store, settings, text, Clock.real())
     return _twiml(settings.twilio_help if meant == "help" else "")
 
 

@@ -10,10 +10,11 @@ from sqlmodel import col, select
 from events.accept import Manner, accept
 from events.calls import Call, Clock
 from events.opt_out import Meaning, is_yes, meaning
-from events.outcomes import Outcome, came
+from events.replies import replied
 from events.suppress import lift_here, suppress_here
+from settings import Settings
 from store.session import Store
-from store.tables import Delivery, Person
+from store.tables import Person
 
 CHANNEL, CAUSE = "sms", "stop"
 SAID = {"stop": "Texts Stopped", "start": "Texts Started"}  # as what it is kept among the events of who said it
@@ -29,15 +30,15 @@ class Text:
     taken_for: str = ""
 
 
-async def received(store: Store, text: Text, clock: Clock) -> Meaning:
+async def received(store: Store, settings: Settings, text: Text, clock: Clock) -> Meaning:
     """Act on a text, once: a STOP suppresses its number, a START lifts what a STOP did, and what is neither is a reply.
 
-    Returns what was meant. What somebody wrote is kept nowhere.
+    Returns what was meant.
     """
     meant = meaning(text.body, text.taken_for)
     did = await _obey(store, text, meant, clock) if meant in SAID else None
     if meant == "reply" or (did is False and is_yes(text.body)):
-        await _replied(store, text, clock)
+        await replied(store, settings, CHANNEL, text.number, text.body, text.id, clock.at)
         return "reply"
     return meant
 
@@ -70,18 +71,3 @@ async def _change(connection: AsyncConnection, text: Text, meant: Meaning, clock
     if meant == "stop":
         return await suppress_here(connection, CHANNEL, text.number, CAUSE, text.id, clock.at)
     return await lift_here(connection, CHANNEL, text.number, cause=CAUSE)
-
-
-async def _replied(store: Store, text: Text, clock: Clock) -> None:
-    """Tell the journey of the last message that went to the number."""
-    last = (
-        select(Delivery.key)
-        .join(Person, col(Person.id) == Delivery.person_id)
-        .where(Person.phone == text.number, Delivery.channel == CHANNEL, Delivery.status == "sent")
-        .order_by(col(Delivery.at).desc(), col(Delivery.key).desc())
-        .limit(1)
-    )
-    async with store.read() as session:
-        key = (await session.exec(last)).first()
-    if key is not None:
-        await came(store, Outcome("replied", text.id, clock.at, key), clock)

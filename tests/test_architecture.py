@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "workflows.clock",
         "workflows.traits",
         "workflows.lifecycle",
+        "workflows.message_events",
         "workflows.policy",
         "workflows.segments",
         "workflows.transitions",

@@ -12,6 +12,7 @@ from workflows.clock import share
 from workflows.policy import Calendar, Cap, Policy
 
 NEVER = datetime.max.replace(tzinfo=UTC)
+HEARD_WITHIN = timedelta(seconds=10)  # in which an order reaches its run, as a rule; a paused run does not ask again
 LONGEST_NIGHT = timedelta(days=15)  # beyond which hours that are never open together are given up
 
 
@@ -29,8 +30,9 @@ class Facts:
     """All that the rules may look at, as it is at the moment of the attempt. Moments are aware.
 
     `zones` is where the person is, or may be: one if that is known. `granted` is their last word on the topic and channel, None
-    if they have said nothing. `suppressed` is the cause for which nothing may go to the address, `stopped` the kill switch that
-    is thrown, '' if none. `waits`: a message that is capped waits for room. `past` goes as far back as the policy looks.
+    if they have said nothing. `suppressed` is the cause for which nothing may go to the address, `run_paused` who paused the run
+    by an order that it may not have heard, and why, `stopped` the kill switch that is thrown, '' if none. `waits`: a message that
+    is capped waits for room. `past` goes as far back as the policy looks.
     """
 
     now: datetime
@@ -45,6 +47,7 @@ class Facts:
     waits: bool = True
     exited: str = ""
     suppressed: str = ""
+    run_paused: str = ""
     reachable: bool = True
     granted: bool | None = None
     paused_until: datetime | None = None
@@ -109,6 +112,13 @@ def expired(facts: Facts) -> Verdict | None:
     return Verdict("suppressed", "expired", saw={"expired": _written(facts.expires)})
 
 
+def run_paused(facts: Facts) -> Verdict | None:
+    """The run has been paused, for they have answered a message, and it may not know yet: wait for it to be resumed."""
+    if facts.transactional or not facts.run_paused:
+        return None
+    return Verdict("deferred", "run_paused", min(facts.now + HEARD_WITHIN, facts.expires), {"paused": facts.run_paused})
+
+
 def kill_switch(facts: Facts) -> Verdict | None:
     """An operator has stopped this journey, this channel or everything: wait for the release, as long as the message lives."""
     return Verdict("deferred", "kill_switch", facts.expires, {"stopped": facts.stopped}) if facts.stopped else None
@@ -157,6 +167,7 @@ RULES: tuple[Callable[[Facts], Verdict | None], ...] = (
     no_consent,
     paused,
     expired,
+    run_paused,
     kill_switch,
     frequency_cap,
     quiet_hours,

@@ -12,9 +12,10 @@ from workflows.becoming import Becoming
 from workflows.clock import zone
 from workflows.definition import IDENTIFY, Definition, Event, refusal
 from workflows.experiment import variant
-from workflows.happenings import SOMEONE, Happening, Identify, Operate, Person
+from workflows.happenings import SOMEONE, Happening, Identify, Operate, Outcome, Person, Post, Replied
 from workflows.journey import Journey
 from workflows.listening import listening
+from workflows.marketing import is_marketing
 from workflows.messages import CHANNELS, Message
 from workflows.policy import Policy, in_force
 from workflows.rules import Facts, Past, decide
@@ -81,6 +82,7 @@ class _Run:
     def __init__(self, life: _Life, definition: Definition[Any], trigger: Event, key: str, seq: int) -> None:
         self.life, self.definition, self.key = life, definition, key
         self.result = Simulation(definition, life.clock)
+        self.id = f"{definition.name}/{seq}"
         self.waiting: _Wait | None = None
         memory = Memory(log=self.result.steps)
         self.journey = Journey(self, definition, life.person.user, trigger, life.clock, memory, life.fallback_zone)
@@ -99,7 +101,7 @@ class _Run:
         return ready() or await _Wait(ready, deadline)
 
     async def deliver(self, sending: Sending) -> Receipt:
-        receipt = self.life.gate(self.definition, sending)
+        receipt = self.life.gate(self.definition, sending, self.id)
         if receipt.status != "deferred":
             self.result.decided.append(Decided(self.life.clock, sending.step, sending.message, receipt))
         return receipt
@@ -157,19 +159,24 @@ class _Life:
         self.seq = 0
         self.events: list[tuple[Arrival, Event]] = []
         self.past: list[Past] = []
+        self.posts: dict[str, Post] = {}  # the last message sent, by template
         self.runs: list[_Run] = []
         self.open: list[_Run] = []
         self.becoming = Becoming(definitions, clock)
         if person.user.traits:  # somebody has told us of them before
             self._become()
 
-    def gate(self, definition: Definition[Any], sending: Sending) -> Receipt:
+    def gate(self, definition: Definition[Any], sending: Sending, run_id: str) -> Receipt:
         facts = self._facts(definition, sending)
         verdict = decide(facts)
         if verdict.status == "send":
-            receipt = replace(self.receipts.get(sending.message.template, SENT), message=f"{definition.name}:{sending.step}")
+            receipt = self.receipts.get(sending.message.template, SENT)
         else:
             receipt = Receipt(verdict.status, verdict.reason, verdict.retry_at)
+        receipt = replace(receipt, message=f"{run_id}:{sending.step}")
+        if receipt.status == "sent":
+            post = Post(receipt.message, facts.channel, sending.message.template, definition.name, facts.topic)
+            self.posts[post.template] = post
         if not facts.transactional and (receipt.status == "sent" or verdict.reason == "holdout"):
             self.past.append(Past(self.clock, facts.channel, facts.topic))
         return receipt
@@ -217,6 +224,8 @@ class _Life:
                 self._become()
             case Operate(action, order):
                 self._operate(action, order)
+            case Outcome():
+                self._come_of(happening)
             case _:
                 self.person = self.person.says(happening, self.clock)
 
@@ -280,6 +289,19 @@ class _Life:
         self.person = replace(self.person, user=changed)
         for run in self.open:
             run.journey.take(Arrival(self.seq, IDENTIFY, self.clock, {}, changed))
+
+    def _come_of(self, outcome: Outcome) -> None:
+        """Let something happen to the last message of that template, if one was sent."""
+        post = self.posts.get(outcome.template)
+        if post is None:
+            return
+        for run in self.open if isinstance(outcome, Replied) else ():
+            if is_marketing(run.definition):
+                run.journey.pause(Order("sojourn", f"replied to {post.template}"))
+        event = post.event(outcome)
+        self.becoming.happened(event, self.clock)
+        self._event(event)
+        self._become()
 
     def _operate(self, action: str, order: Order) -> None:
         for run in list(self.open):

@@ -227,6 +227,7 @@ class JourneyWorkflow:
             transactional=message.transactional,
             waits=message.capped == "wait",
             tracked=message.tracked,
+            obeyed=max(self.journey.memory.orders, default=0),
         )
 
     def _continue(self) -> NoReturn:

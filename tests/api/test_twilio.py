@@ -307,7 +307,7 @@ async def test_help_is_answered_with_what_the_team_has_set(twilio: Twilio) -> No
     assert await twilio.events(REPLIED) == []
 
 
-async def test_anything_else_is_a_reply_to_the_last_text_and_what_it_says_is_kept_nowhere(twilio: Twilio) -> None:
+async def test_anything_else_is_a_reply_to_the_last_text_and_its_event_does_not_say_what(twilio: Twilio) -> None:
     await twilio.text("send:2", NOON + timedelta(minutes=1))
     await twilio.text("send:1", NOON)
     assert await twilio.write("Is this a robot?", sid="SM-reply") == EMPTY

@@ -13,9 +13,10 @@ from sqlmodel import col, select
 
 from demo.player import Call
 from store.tables import Assignment, Delivery, MailboxItem, Person
+from tests.language.teller import Teller, Word
 from tests.stage import Stage, only
 from workflows.definition import Definition, Event
-from workflows.happenings import Happening, Identify, Operate, OptIn, OptOut
+from workflows.happenings import Happening, Identify, Operate, OptIn, OptOut, Outcome
 from workflows.happenings import Person as Someone
 from workflows.messages import CHANNELS
 from workflows.run import Order, Receipt, User
@@ -151,10 +152,11 @@ async def real(
     user = user or uuid4().hex
     introduction = Call(at, "/v1/identify", _introduction(user, zone, locale, traits or {}, reachable))
     calls = [_call(user, at + since, happening) for since, happening in happenings]
+    player = Teller(stage.store, stage.temporal, stage.api, stage.settings)
     with only(journeys):
-        await stage.player.live(user, [introduction], at)
+        await player.live(user, [introduction], at)
         await _assign(stage, user, variants or {})
-        await stage.player.live(user, calls, None if until is None else at + until)
+        await player.live(user, calls, None if until is None else at + until)
     story = await told(stage, user, at)
     await end_open_runs(stage, user)
     return story
@@ -196,6 +198,8 @@ def _call(user: str, at: datetime, happening: Happening) -> Call:
         case OptIn(topic, channel):
             consent = {"topic": topic, "channel": channel, "granted": True, "source": "test"}
             return Call(at, f"/v1/users/{user}/consent", consent, method="PUT")
+        case Outcome():
+            return Word(at, "", {}, outcome=happening)
         case _:
             raise NotImplementedError(f"{happening} is not played on the real server yet")
 
