@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Coroutine
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from temporalio.client import Client
@@ -61,7 +62,7 @@ async def work(settings: Settings, store: Store, client: Client, stop: asyncio.E
             tasks.create_task(erase_for_ever(store, client)),
             tasks.create_task(retain_for_ever(store, settings)),
             tasks.create_task(sweep_for_ever(store)),
-            tasks.create_task(tell_for_ever(store, settings, post)),
+            tasks.create_task(tell_for_ever(store, settings, partial(post, loopback=settings.endpoints_on_loopback))),
         ]
         await stop.wait()
         for task in background:

@@ -139,7 +139,7 @@ async def look(session: AsyncSession, dispatch: Dispatch, journey: str, policy: 
     case = Case(
         run,
         person,
-        recipients=await _recipients(session, person, dispatch.channel),
+        recipients=await _recipients(session, person, dispatch),
         row=row,
         exited=_ended(run) or exited,
         paused=held,
@@ -212,10 +212,11 @@ def _names(person: Person, channel: str) -> list[str]:
     return [person.user_id, *filter(None, (address.get(channel),))]
 
 
-async def _recipients(session: AsyncSession, person: Person, channel: str) -> tuple[str, ...]:
-    if channel == "push":
+async def _recipients(session: AsyncSession, person: Person, dispatch: Dispatch) -> tuple[str, ...]:
+    if dispatch.channel == "push":
         return tuple((await session.exec(tokens, params={"person": person.id})).all())
-    address = {"email": person.email, "sms": person.phone, "in_app": person.user_id}[channel]
+    known = {"email": person.email, "sms": person.phone, "in_app": person.user_id, "webhook": dispatch.endpoint}
+    address = known[dispatch.channel]
     return (address,) if address else ()
 
 

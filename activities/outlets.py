@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from urllib.parse import urlsplit
 
 from activities.in_app import InApp
@@ -58,7 +59,12 @@ def _allowed(settings: Settings, recipients: Sequence[str]) -> bool:
 
 def _providers(settings: Settings, store: Store) -> Mapping[str, Transport]:
     errors = provider_errors(settings.provider_errors)
-    return {"email": _email(settings), "sms": _sms(settings, errors), "push": _push(settings, store, errors)}
+    return {
+        "email": _email(settings),
+        "sms": _sms(settings, errors),
+        "push": _push(settings, store, errors),
+        "webhook": _webhook(settings, store),
+    }
 
 
 # Providers' libraries are large: only a process that sends for real loads them.
@@ -94,3 +100,12 @@ def _push(settings: Settings, store: Store, errors: ProviderErrors) -> Transport
     from activities.push import Push
 
     return Push(store, settings.fcm_credentials, settings.fcm_base_url, errors)
+
+
+def _webhook(settings: Settings, store: Store) -> Transport:
+    if not settings.endpoints:
+        return NotConfigured("SOJOURN_ENDPOINTS")
+    from activities.posting import post
+    from activities.webhook import Webhook
+
+    return Webhook(store, settings.endpoints, partial(post, loopback=settings.endpoints_on_loopback))

@@ -24,7 +24,6 @@ from events.suppress import suppress_here
 from events.texts import Text, received
 from events.wire import read_json
 from settings import Settings
-from store.tables import Delivery
 
 log = logging.getLogger(__name__)
 
@@ -110,8 +109,8 @@ def _rule(settings: Settings, code: str) -> Rule:
     return rule
 
 
-async def _suppress(rule: Rule, number: str, code: str, session: AsyncSession, _: Delivery, now: Clock) -> None:
-    await suppress_here(await session.connection(), "sms", number, rule.suppresses, f"twilio {code}", now.at)
+async def _suppress(rule: Rule, number: str, code: str, session: AsyncSession, *_: Any) -> None:
+    await suppress_here(await session.connection(), "sms", number, rule.suppresses, f"twilio {code}", Clock.real().at)
 
 
 @router.post(

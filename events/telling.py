@@ -11,7 +11,6 @@ from typing import Any
 
 from pydantic_core import to_json
 from sqlmodel import col, select
-from standardwebhooks import Webhook
 
 from events.for_ever import for_ever
 from settings import EndpointSetting, Settings
@@ -94,13 +93,7 @@ async def _attempt(endpoint: EndpointSetting, due: Due, post: Post) -> Answer:
 
 def signed(endpoint: EndpointSetting, key: str, body: bytes, at: datetime) -> dict[str, str]:
     """Return the headers of an attempt. The id is the same in every one."""
-    signature = Webhook(endpoint.secret.get_secret_value()).sign(key, at, body.decode())
-    return {
-        "content-type": "application/json",
-        "webhook-id": key,
-        "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": signature,
-    }
+    return endpoint.signed(key, body, at)
 
 
 async def _claim(store: Store, name: str) -> list[Due]:

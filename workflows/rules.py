@@ -9,6 +9,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from workflows.clock import share
+from workflows.messages import TO_SYSTEMS
 from workflows.policy import Calendar, Cap, Policy
 
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -92,7 +93,7 @@ def no_consent(facts: Facts) -> Verdict | None:
     """They said no to this topic on this channel, or it is opt-in and they have not said yes."""
     topic = facts.policy.topic(facts.topic)
     may = not topic.opt_in if facts.granted is None else facts.granted
-    if facts.transactional or may:
+    if facts.transactional or may or facts.channel in TO_SYSTEMS:
         return None
     saw = {"topic": facts.topic, "channel": facts.channel, "granted": facts.granted, "opt_in": topic.opt_in}
     return Verdict("suppressed", "no_consent", saw=saw)
@@ -100,7 +101,7 @@ def no_consent(facts: Facts) -> Verdict | None:
 
 def paused(facts: Facts) -> Verdict | None:
     """They asked for a pause, and it is not over."""
-    if facts.transactional or facts.paused_until is None or facts.now >= facts.paused_until:
+    if facts.transactional or facts.channel in TO_SYSTEMS or facts.paused_until is None or facts.now >= facts.paused_until:
         return None
     return Verdict("suppressed", "paused", saw={"until": _written(facts.paused_until)})
 

@@ -16,7 +16,7 @@ from workflows.happenings import SOMEONE, Happening, Identify, Operate, Outcome,
 from workflows.journey import Journey
 from workflows.listening import listening
 from workflows.marketing import is_marketing
-from workflows.messages import CHANNELS, Message
+from workflows.messages import CHANNELS, TO_SYSTEMS, Message
 from workflows.policy import Policy, in_force
 from workflows.rules import Facts, Past, decide
 from workflows.run import Arrival, Exited, Memory, Order, Receipt, Step, User
@@ -196,7 +196,7 @@ class _Life:
             transactional=message.transactional,
             waits=message.capped == "wait",
             suppressed=person.suppressed.get(message.channel, ""),
-            reachable=message.channel in person.reachable,
+            reachable=message.channel in (*person.reachable, *TO_SYSTEMS),
             granted=person.granted(topic, message.channel),
             paused_until=person.paused_until,
             fewer=person.fewer,

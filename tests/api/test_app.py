@@ -53,6 +53,8 @@ FOR_ADMINISTRATORS = [
     ("POST", "/v1/keys/shop/rotate"),
     ("DELETE", "/v1/keys/shop"),
     ("GET", "/v1/audit"),
+    ("GET", "/v1/endpoints"),
+    ("POST", "/v1/endpoints/crm/enable"),
     ("GET", "/v1/events"),
     ("POST", "/v1/events/replay"),
     ("POST", "/v1/events/m-1/replay"),
