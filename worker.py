@@ -9,12 +9,14 @@ import signal
 import socket
 from collections.abc import Coroutine
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.all import activities
+from activities.posting import post
 from connecting import connect, open_store, warm
 from events.erase import erase_for_ever
 from events.matching import Matching
@@ -23,6 +25,7 @@ from events.retention import retain_for_ever
 from events.route import Router
 from events.stops import release_for_ever
 from events.sweep import sweep_for_ever
+from events.telling import tell_for_ever
 from loading import load
 from settings import Settings
 from store.session import Store
@@ -61,6 +64,7 @@ async def work(settings: Settings, store: Store, client: Client, stop: asyncio.E
             tasks.create_task(retain_for_ever(store, settings)),
             tasks.create_task(sweep_for_ever(store)),
             tasks.create_task(release_for_ever(store)),
+            tasks.create_task(tell_for_ever(store, settings, partial(post, loopback=settings.endpoints_on_loopback))),
         ]
         await stop.wait()
         for task in background:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from zoneinfo import ZoneInfo
 import mrml
 from babel import Locale, UnknownLocaleError
 from jinja2 import TemplateNotFound, TemplatesNotFound, TemplateSyntaxError
+from pydantic_core import from_json
 
 from activities.formats import Reader, reader
 from activities.plain_text import plain_text
@@ -25,7 +27,9 @@ HEADERS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {  # by channel: 
     "sms": (frozenset(), frozenset()),
     "push": (frozenset(("title",)), frozenset(("action",))),
     "in_app": (frozenset(("title",)), frozenset(("action",))),
+    "webhook": (frozenset(), frozenset()),
 }
+EXTENSIONS = {"email": "mjml", "webhook": "json"}  # of others, txt
 
 
 class BadTemplate(Failure):
@@ -57,7 +61,7 @@ def render(library: Library, channel: str, template: str, occasion: Occasion, de
         misnamed = f"{channel}/{template}: the journey's data uses Sojourn's own name {names}; call it something else"
         raise BadTemplate(misnamed, misnamed)
     try:
-        words = library.find(channel, template, "mjml" if channel == "email" else "txt", locale)
+        words = library.find(channel, template, EXTENSIONS.get(channel, "txt"), locale)
         return bounded(lambda: _filled(library, channel, words, occasion, _conventions(words, locale, default_locale)))
     except (BadTemplate, Unanswered):
         raise
@@ -71,6 +75,8 @@ def _filled(library: Library, channel: str, words: Words, occasion: Occasion, co
     try:
         header = _header(channel, words, variables)
         body = words.body.render(variables).strip()
+        if channel == "webhook":
+            return Content(_json(words, body))
         if channel != "email":
             label, url = _action(words, header["action"]) if "action" in header else ("", "")
             return Content(body, header.get("title", ""), action=label, action_url=url)
@@ -119,6 +125,18 @@ def _action(words: Words, action: str) -> tuple[str, str]:
         needed = "write it as `label -> address`"
         raise BadTemplate(f"{words.name}: action is {action!r}; {needed}", f"{words.name}: action: {needed}")
     return label, url
+
+
+def _json(words: Words, text: str) -> str:
+    try:
+        data = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        invalid = f"{words.name}: what it makes is not JSON"
+        raise BadTemplate(f"{invalid}: {error}", invalid) from error
+    if not isinstance(data, dict):
+        listed = f"{words.name}: what it makes is not a JSON object; begin it with {{"
+        raise BadTemplate(listed, listed)
+    return json.dumps(data, indent=2, ensure_ascii=False)
 
 
 def _html(words: Words, mjml: str) -> str:

@@ -6,9 +6,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
@@ -17,13 +19,15 @@ from activities.gate import Case, facts, holdout_of, look
 from activities.ledger import LEASE, answered, begin, conclude, doubt, end, expose, new_row, refuse
 from activities.occasion import occasion
 from activities.render import BadTemplate, Occasion, render
+from activities.segments import segments
 from activities.telling import told
 from activities.templates import Library
-from activities.transport import Ambiguous, Content, Finds, Local, Outlet, Parcel, Throttled, Transport, Undeliverable
+from activities.transport import Ambiguous, Content, Finds, Local, Outlet, OutOfReach, Parcel, Throttled, Transport, Undeliverable
 from settings import Settings
 from store.hashing import hash_of
 from store.sending import lock_to_send
 from store.session import Store
+from store.suppressions import PREFIXES, suppress_name
 from store.tables import Assignment, Delivery
 from workflows.policy import in_force
 from workflows.rules import Facts, decide
@@ -163,8 +167,11 @@ class Sender:
         if isinstance(outlet, Local):
             outlet.write(session, parcel)
             row.attempts += 1
-            return conclude(row, "sent", "", parcel.at)
+            receipt = conclude(row, "sent", "", parcel.at)
+            row.saw = _weight(parcel)
+            return receipt
         begin(row, now, case.clock, turn.to)
+        row.saw = _weight(parcel)
         return Attempt(parcel, outlet, row.attempts, known.expires, in_doubt)
 
     async def _hand_over(self, attempt: Attempt) -> Receipt:
@@ -180,6 +187,8 @@ class Sender:
         log.warning("%s was not sent: %s: %s", attempt.parcel.key, type(error).__name__, reason)
         match error:
             case Undeliverable():
+                return await self._end(attempt, "unknown" if attempt.in_doubt else "failed", reason, refused=error)
+            case OutOfReach(tries=int() as tries) if attempt.number >= tries:
                 return await self._end(attempt, "unknown" if attempt.in_doubt else "failed", reason)
             case Ambiguous() | TimeoutError():
                 return await self._perhaps_sent(attempt, reason)
@@ -212,10 +221,13 @@ class Sender:
         provider_id: str | None = None,
         doubted: bool = False,
         waiting: Receipt | None = None,
+        refused: Undeliverable | None = None,
     ) -> Receipt:
         """Record how the attempt ended, and answer what holds now: its message may have been settled otherwise meanwhile."""
         until = waiting.retry_at if waiting else None
         async with self.store.write() as session:
+            if refused is not None and refused.suppress:
+                await _suppress(await session.connection(), attempt.parcel, refused)
             key, number = attempt.parcel.key, attempt.number
             known = await end(session, key, number, status, reason, provider_id=provider_id, doubted=doubted, retry_at=until)
         return known or waiting or Receipt("failed", reason)
@@ -225,6 +237,18 @@ def _sampled(known: Facts, person_id: int) -> Assignment:
     """Keep what the holdout has decided of somebody, for good: by their id, which may change when they turn out to be two."""
     variant = "held_out" if known.held_out else "sent_to"
     return Assignment(person_id=person_id, experiment=holdout_of(known.policy), variant=variant, at=known.now)
+
+
+async def _suppress(connection: AsyncConnection, parcel: Parcel, refused: Undeliverable) -> None:
+    """Let nothing go to the parcel's address any more, whoever uses it."""
+    prefix = PREFIXES[parcel.channel]
+    for recipient in parcel.recipients:
+        await suppress_name(connection, f"{prefix}{recipient.lower()}", parcel.channel, refused.suppress, refused.source)
+
+
+def _weight(parcel: Parcel) -> dict[str, Any]:
+    """Return what a text is billed as."""
+    return asdict(segments(parcel.content.text)) if parcel.channel == "sms" else {}
 
 
 def _nobody(dispatch: Dispatch) -> Receipt:

@@ -48,7 +48,14 @@ class Failure(Exception):
 
 
 class Undeliverable(Failure):
-    """The provider refused this message for good."""
+    """The provider refused this message for good.
+
+    `suppress` is the cause for which nothing may go to the address any more, '' if it may; `source` what shows it.
+    """
+
+    def __init__(self, text: str, code: str = "", *, suppress: str = "", source: str = "") -> None:
+        super().__init__(text, code)
+        self.suppress, self.source = suppress, source
 
 
 class Throttled(Failure):
@@ -60,7 +67,11 @@ class Throttled(Failure):
 
 
 class OutOfReach(Failure):
-    """The provider cannot take the message now, and has not taken it."""
+    """The provider cannot take the message now, and has not taken it. After so many `tries` in all it has failed, if any."""
+
+    def __init__(self, text: str, code: str = "", tries: int | None = None) -> None:
+        super().__init__(text, code)
+        self.tries = tries
 
 
 class Ambiguous(Failure):

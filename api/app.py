@@ -14,6 +14,7 @@ from api import (
     choices,
     collect,
     consents,
+    endpoints,
     events,
     health,
     held,
@@ -27,6 +28,7 @@ from api import (
     segments,
     stops,
     suppressions,
+    twilio,
 )
 from api.errors import handle_errors
 from api.shed import Load
@@ -63,6 +65,8 @@ PARTS = (  # in this order: a person's door without more after it comes after th
     suppressions,
     held,
     stops,
+    endpoints,
+    twilio,
     people,
     audit,
     health,

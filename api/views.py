@@ -98,6 +98,7 @@ class MessageView(BaseModel):
     journey: str
     step: str
     variant: str | None
+    segments: int | None
 
 
 class CardView(BaseModel):

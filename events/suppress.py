@@ -7,15 +7,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.accept import retrying
 from events.addresses import EMAIL, PHONE, name_of
 from events.operators import Operator, operations
-from events.profiles import unless_there
 from store.hashing import hash_of
 from store.session import Store
+from store.suppressions import suppress_name
 from store.tables import Operation, Person, Suppression
 from workflows.privacy import without
 from workflows.traits import Misfit
@@ -24,7 +24,6 @@ ALL = "*"
 PREFIXES = {"email": EMAIL, "sms": PHONE}  # of channels that go to an address; on others, and on all, a person is suppressed
 
 suppressions = Suppression.__table__  # type: ignore[attr-defined]
-people = Person.__table__  # type: ignore[attr-defined]
 
 
 async def suppress(
@@ -48,14 +47,10 @@ async def suppress_here(
 ) -> bool:
     """Do so in the caller's transaction, which takes the locks of all who use the address; it may lose a race (`retrying`)."""
     name = suppressed_name(channel, address)
-    await lock_users(connection, name)
-    hashed = hash_of(connection, name)
-    row = {"address": hashed, "channel": channel, "cause": cause, "source": source, "at": at}
-    statement = unless_there(connection, suppressions, "address", "channel").returning(suppressions.c.cause)
-    added = (await connection.execute(statement, row)).first() is not None
+    added = await suppress_name(connection, name, channel, cause, source, at)
     if added and by is not None:
         details = {"channel": channel, "cause": cause, "source": source}
-        await _record(connection, by, name, "suppress", hashed, details)
+        await _record(connection, by, name, "suppress", hash_of(connection, name), details)
     return added
 
 
@@ -93,17 +88,6 @@ def names_of(person: Person) -> list[str]:
     """Return the names by which a suppression may know somebody."""
     addresses = (("email", person.email), ("sms", person.phone))
     return [person.user_id, *(suppressed_name(channel, address) for channel, address in addresses if address)]
-
-
-async def lock_users(connection: AsyncConnection, name: str) -> None:
-    """Take turns with every message to whoever uses that name: in the order of `store.session.lock`."""
-    if name.startswith(EMAIL):
-        uses = func.lower(people.c.email) == func.lower(name.removeprefix(EMAIL))
-    elif name.startswith(PHONE):
-        uses = people.c.phone == name.removeprefix(PHONE)
-    else:
-        uses = people.c.user_id == name
-    await connection.execute(select(people.c.id).where(uses).order_by(people.c.id).with_for_update())
 
 
 def suppressed_name(channel: str, address: str) -> str:

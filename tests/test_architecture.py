@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "workflows.clock",
         "workflows.traits",
         "workflows.lifecycle",
+        "workflows.message_events",
         "workflows.policy",
         "workflows.segments",
         "workflows.transitions",
@@ -37,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "loading": {"workflows"},
     "activities": {"activities", "workflows", "store", "settings"},
     "events": {"events", "workflows", "store", "settings", "activities.rehearsal"},  # to say what the gate would
-    "api": {"api", "events", "journeys", "loading", "connecting", "workflows", "store", "settings"},
+    "api": {"api", "events", "journeys", "loading", "connecting", "workflows", "store", "settings", "activities.provider_errors"},
     "engine": {"engine"},
 }
 

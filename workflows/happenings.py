@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
 from workflows.clock import zone
 from workflows.definition import Event
+from workflows.message_events import (
+    MessageBounced,
+    MessageClicked,
+    MessageDelivered,
+    MessageEvent,
+    MessageOpened,
+    MessageReplied,
+)
 from workflows.messages import CHANNELS
 from workflows.policy import Policy
 from workflows.run import Order, User
@@ -103,8 +111,55 @@ class Release:
     over: timedelta = timedelta(0)
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """Something that happens to the last message of that template that was sent; if none was, nothing happens."""
+
+    event: ClassVar[type[MessageEvent]]
+
+    template: str
+
+
+class Delivered(Outcome):
+    """It arrived."""
+
+    event = MessageDelivered
+
+
+@dataclass(frozen=True)
+class Opened(Outcome):
+    """It was opened, perhaps by a machine."""
+
+    event = MessageOpened
+    machine: bool = False
+
+
+@dataclass(frozen=True)
+class Clicked(Outcome):
+    """A link in it was followed."""
+
+    event = MessageClicked
+    url: str = ""
+    machine: bool = False
+
+
+@dataclass(frozen=True)
+class Bounced(Outcome):
+    """It did not arrive. That nothing goes to the address from then on is `Suppress`."""
+
+    event = MessageBounced
+    hard: bool = True
+    code: str = ""
+
+
+class Replied(Outcome):
+    """It was answered, which pauses the person's marketing runs."""
+
+    event = MessageReplied
+
+
 Said = OptOut | OptIn | Confirm | Suppress | AskForPause | AskForFewer
-Happening = Event | Identify | Operate | Stop | Release | Said
+Happening = Event | Identify | Operate | Stop | Release | Said | Outcome
 
 
 @dataclass(frozen=True)
@@ -167,3 +222,18 @@ class Person:
 
     def _waiting_without(self, topic: str) -> frozenset[str]:
         return frozenset() if topic == ALL else self.to_confirm - {topic}
+
+
+@dataclass(frozen=True)
+class Post:
+    """A message that was sent, as what happens to it names it."""
+
+    message: str
+    channel: str
+    template: str
+    journey: str
+    topic: str
+
+    def event(self, outcome: Outcome) -> MessageEvent:
+        """Return the event that says what happened to it."""
+        return outcome.event.model_validate({**asdict(outcome), **asdict(self)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Coroutine, Generator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -11,56 +11,20 @@ from workflows.becoming import Becoming
 from workflows.clock import share
 from workflows.definition import IDENTIFY, RELEASE, Definition, Event, refusal
 from workflows.experiment import variant
-from workflows.happenings import SOMEONE, Happening, Identify, Operate, OptIn, Person, Release, Stop
+from workflows.happenings import SOMEONE, Happening, Identify, Operate, OptIn, Outcome, Person, Post, Release, Replied, Stop
 from workflows.journey import Journey
 from workflows.listening import listening
-from workflows.messages import CHANNELS, Message
+from workflows.marketing import is_marketing
+from workflows.messages import CHANNELS, TO_SYSTEMS, Message
 from workflows.policy import Policy, in_force
 from workflows.rules import Facts, Past, decide
-from workflows.run import Arrival, Exited, Memory, Order, Receipt, Step, User
+from workflows.run import Arrival, Exited, Memory, Order, Receipt, User
 from workflows.runtime import Sending
 from workflows.segments import Segment
+from workflows.simulated import Decided, Simulation
 from workflows.transitions import ConsentRequested
 
 START = datetime(2025, 1, 6, 12, tzinfo=UTC)  # a Monday, at noon
-
-
-@dataclass(frozen=True)
-class Decided:
-    """One answer of the gate to a message: when, under which step, and what became of it."""
-
-    at: datetime
-    step: str
-    message: Message
-    receipt: Receipt
-
-
-@dataclass
-class Simulation:
-    """What a simulated run did, and how it ended. `status` is `open` while it still waits."""
-
-    definition: Definition[Any]
-    started: datetime
-    decided: list[Decided] = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
-    status: Literal["open", "completed", "exited"] = "open"
-    reason: str = ""
-    ended: datetime | None = None
-
-    @property
-    def sent(self) -> list[Decided]:
-        return [each for each in self.decided if each.receipt.status == "sent"]
-
-    @property
-    def messages(self) -> list[Message]:
-        return [each.message for each in self.sent]
-
-    @property
-    def elapsed(self) -> timedelta:
-        """How long the run took; raises ValueError if it is not over."""
-        if self.ended is None:
-            raise ValueError(f"the run of {self.definition.name!r} that started {self.started} is still open")
-        return self.ended - self.started
 
 
 class _Wait:
@@ -81,6 +45,7 @@ class _Run:
     def __init__(self, life: _Life, definition: Definition[Any], trigger: Event, key: str, seq: int) -> None:
         self.life, self.definition, self.key = life, definition, key
         self.result = Simulation(definition, life.clock)
+        self.id = f"{definition.name}/{seq}"
         self.waiting: _Wait | None = None
         self.stopped: Sending | None = None  # what waits because of a kill switch
         self.skipped = set[str]()  # the steps of what waited so, and is not to be sent
@@ -102,7 +67,7 @@ class _Run:
 
     async def deliver(self, sending: Sending) -> Receipt:
         skipped = sending.step in self.skipped
-        receipt = Receipt("suppressed", "kill_switch") if skipped else self.life.gate(self.definition, sending)
+        receipt = Receipt("suppressed", "kill_switch") if skipped else self.life.gate(self.definition, sending, self.id)
         self.stopped = sending if (receipt.status, receipt.reason) == ("deferred", "kill_switch") else None
         return receipt if receipt.status == "deferred" else await self.conclude(sending, receipt)
 
@@ -164,19 +129,24 @@ class _Life:
         self.events: list[tuple[Arrival, Event]] = []
         self.past: list[Past] = []
         self.stops: list[Stop] = []
+        self.posts: dict[str, Post] = {}  # the last message sent, by template
         self.runs: list[_Run] = []
         self.open: list[_Run] = []
         self.becoming = Becoming(definitions, clock)
         if person.user.traits:  # somebody has told us of them before
             self._become()
 
-    def gate(self, definition: Definition[Any], sending: Sending) -> Receipt:
+    def gate(self, definition: Definition[Any], sending: Sending, run_id: str) -> Receipt:
         facts = self._facts(definition, sending)
         verdict = decide(facts)
         if verdict.status == "send":
-            receipt = replace(self.receipts.get(sending.message.template, SENT), message=f"{definition.name}:{sending.step}")
+            receipt = self.receipts.get(sending.message.template, SENT)
         else:
             receipt = Receipt(verdict.status, verdict.reason, verdict.retry_at)
+        receipt = replace(receipt, message=f"{run_id}:{sending.step}")
+        if receipt.status == "sent":
+            post = Post(receipt.message, facts.channel, sending.message.template, definition.name, facts.topic)
+            self.posts[post.template] = post
         if not facts.transactional and (receipt.status == "sent" or verdict.reason == "holdout"):
             self.past.append(Past(self.clock, facts.channel, facts.topic))
         return receipt
@@ -196,7 +166,7 @@ class _Life:
             transactional=message.transactional,
             waits=message.capped == "wait",
             suppressed=person.suppressed.get(message.channel, ""),
-            reachable=message.channel in person.reachable,
+            reachable=message.channel in (*person.reachable, *TO_SYSTEMS),
             granted=person.granted(topic, message.channel),
             paused_until=person.paused_until,
             stopped=self.stopped(definition, message),
@@ -232,6 +202,8 @@ class _Life:
                 self.stops.append(happening)
             case Release():
                 self._release(happening)
+            case Outcome():
+                self._come_of(happening)
             case _:
                 self.person = self.person.says(happening, self.clock, self.policy)
                 if isinstance(happening, OptIn) and happening.topic in self.person.to_confirm:
@@ -297,6 +269,19 @@ class _Life:
         self.person = replace(self.person, user=changed)
         for run in self.open:
             run.journey.take(Arrival(self.seq, IDENTIFY, self.clock, {}, changed))
+
+    def _come_of(self, outcome: Outcome) -> None:
+        """Let something happen to the last message of that template, if one was sent."""
+        post = self.posts.get(outcome.template)
+        if post is None:
+            return
+        for run in self.open if isinstance(outcome, Replied) else ():
+            if is_marketing(run.definition):
+                run.journey.pause(Order("sojourn", f"replied to {post.template}"))
+        event = post.event(outcome)
+        self.becoming.happened(event, self.clock)
+        self._event(event)
+        self._become()
 
     def _operate(self, action: str, order: Order) -> None:
         for run in list(self.open):

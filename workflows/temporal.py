@@ -16,6 +16,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from workflows.definition import EVENTS, JOURNEYS, Definition, Event
 from workflows.diary import diary
 from workflows.journey import Journey
+from workflows.messages import Webhook
 from workflows.run import Exited, Memory, Order, Receipt
 from workflows.runtime import Sending
 from workflows.segments import Segment
@@ -238,6 +239,8 @@ class JourneyWorkflow:
             transactional=message.transactional,
             waits=message.capped == "wait",
             tracked=message.tracked,
+            endpoint=message.endpoint if isinstance(message, Webhook) else "",
+            obeyed=max(self.journey.memory.orders, default=0),
         )
 
     def _continue(self) -> NoReturn:

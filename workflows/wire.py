@@ -72,6 +72,8 @@ class Dispatch:
     transactional: bool = False
     waits: bool = True
     tracked: bool = True
+    endpoint: str = ""  # of a webhook
+    obeyed: int = 0  # the last of the orders by event that have reached the run: a pause after it has not
 
     @property
     def key(self) -> str:

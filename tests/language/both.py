@@ -15,6 +15,7 @@ from sqlmodel import col, select
 from demo.player import Call
 from store.links import confirm_url
 from store.tables import Assignment, Delivery, MailboxItem, Person
+from tests.language.teller import Teller, Word
 from tests.stage import Stage, only
 from workflows.definition import Definition, Event
 from workflows.happenings import (
@@ -26,6 +27,7 @@ from workflows.happenings import (
     Operate,
     OptIn,
     OptOut,
+    Outcome,
     Release,
     Stop,
     Suppress,
@@ -167,11 +169,12 @@ async def real(
     """Play it through the HTTP API, the router, a worker and the real server, with time skipping."""
     user = user or uuid4().hex
     introduction = Call(at, "/v1/identify", _introduction(user, zone, locale, traits or {}, reachable))
+    player = Teller(stage.store, stage.temporal, stage.api, stage.settings)
     with only(journeys):
-        await stage.player.live(user, [introduction], at)
+        await player.live(user, [introduction], at)
         calls = [await _made(stage, user, at + since, happening) for since, happening in happenings]
         await _assign(stage, user, variants or {})
-        await stage.player.live(user, calls, None if until is None else at + until)
+        await player.live(user, calls, None if until is None else at + until)
     story = await told(stage, user, at)
     await end_open_runs(stage, user)
     await release_all(stage)
@@ -235,6 +238,8 @@ def _call(user: str, at: datetime, happening: Happening) -> Call:
             return Call(at, f"/v1/users/{user}/preferences", wish, method="PUT")
         case AskForFewer():
             return Call(at, f"/v1/users/{user}/preferences", {"fewer": True, "source": "test"}, method="PUT")
+        case Outcome():
+            return Word(at, "", {}, outcome=happening)
         case Confirm():
             raise AssertionError("whose link it is only the store knows")
 
