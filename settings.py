@@ -69,6 +69,7 @@ class Settings(BaseSettings):
     endpoints: dict[str, EndpointSetting] = {}  # of webhooks, by name
     team_endpoint: str | None = None  # the one of them that hears of replies
     tracking: bool = True  # look whether e-mails are opened and clicked
+    unsubscribe_to: str | None = None  # a mailbox of yours that takes unsubscribing by mail, beside the link
     provider_errors: Path | None = None  # a TOML file beside the shipped table; see docs/channels.md
 
     retain_events_days: int | None = Field(None, ge=1)  # for ever unless set; see docs/privacy.md

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
@@ -11,13 +12,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 @dataclass(frozen=True)
 class Content:
-    """What a message says. `subject` is the title where a channel has titles; `html` an e-mail's only."""
+    """What a message says. `subject` is the title where a channel has titles; `html` and further `headers` an e-mail's only."""
 
     text: str
     subject: str = ""
     html: str = ""
     action: str = ""
     action_url: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,15 @@ class Transport(Protocol):
         Raises Undeliverable, Throttled, OutOfReach or Ambiguous as they apply, also TimeoutError for what is ambiguous; any
         other exception means that the provider was out of reach and has not taken it.
         """
+        ...
+
+
+@runtime_checkable
+class Lasting(Protocol):
+    """A provider to which connections are kept."""
+
+    async def close(self) -> None:
+        """End them."""
         ...
 
 

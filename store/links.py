@@ -8,7 +8,8 @@ from typing import Protocol
 from itsdangerous import BadData, URLSafeSerializer
 from pydantic import SecretStr
 
-PREFERENCES = "preferences"
+# What a link is for: a token for one is none for another.
+PREFERENCES, UNSUBSCRIBE, OPENED, CLICKED = "preferences", "unsubscribe", "opened", "clicked"
 
 
 class Public(Protocol):
