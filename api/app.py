@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from temporalio.client import Client
 
-from api import audit, collect, events, health, inbox, journeys, mailbox, orders, people, privacy, runs, segments
+from api import audit, collect, events, health, inbox, journeys, mailbox, orders, people, privacy, runs, segments, unsubscribe
 from api.errors import handle_errors
 from api.shed import Load
 from connecting import connect, open_store
@@ -52,7 +52,7 @@ def create_app(settings: Settings, store: Store | None = None, temporal: Client 
         _stand_on(app, store)
     handle_errors(app)
     app.routes.extend(collect.router.routes)  # not included: that puts a layer of FastAPI's around each
-    for part in (events, runs, orders, journeys, segments, privacy, inbox, people, audit, health, mailbox):
+    for part in (events, runs, orders, journeys, segments, privacy, inbox, people, audit, health, mailbox, unsubscribe):
         app.include_router(part.router)
     return app
 
