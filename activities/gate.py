@@ -40,7 +40,7 @@ said = (
     select(Consent.granted)
     .where(
         Consent.person_id == Run.person_id,
-        Consent.topic == bindparam("topic"),
+        col(Consent.topic).in_((bindparam("topic", type_=String()), "*")),
         col(Consent.channel).in_((bindparam("channel", type_=String()), "*")),
         col(Consent.pending).is_(False),
     )

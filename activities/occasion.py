@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,11 +15,13 @@ from activities.links import Links
 from activities.render import Occasion, Unanswered
 from activities.whereabouts import zone_of
 from settings import Settings
-from store.links import Ticket
+from store.links import Ticket, confirm_url
 from store.session import Store
 from store.tables import AcceptedEvent, Consent, Person, Run
 from workflows.policy import in_force
+from workflows.reading import read_by
 from workflows.traits import is_private
+from workflows.transitions import ConsentRequested
 from workflows.wire import Dispatch
 
 STORE_SECONDS = 10
@@ -31,7 +33,7 @@ of_tracking = (
     select(Consent.granted)
     .where(
         Consent.person_id == Run.person_id,
-        Consent.topic == TRACKING,
+        col(Consent.topic).in_((TRACKING, "*")),
         col(Consent.channel).in_(("email", "*")),
         col(Consent.pending).is_(False),
     )
@@ -39,7 +41,7 @@ of_tracking = (
     .limit(1)
 )
 told = (
-    select(Run.journey, Person, AcceptedEvent.data, of_tracking.correlate(Run).scalar_subquery())
+    select(Run, Person, AcceptedEvent.data, of_tracking.correlate(Run).scalar_subquery())
     .join(Person, col(Person.id) == Run.person_id)
     .outerjoin(AcceptedEvent, col(AcceptedEvent.id) == Run.trigger_id)
     .where(Run.id == bindparam("run"))
@@ -58,12 +60,12 @@ async def occasion(store: Store, settings: Settings, dispatch: Dispatch, now: da
         found = (await session.exec(told, params={"run": dispatch.run_id})).first()
     if found is None:
         return None
-    journey, person, trigger, granted = found
+    run, person, trigger, granted = found
     assert person.id is not None
     return person.id, Occasion(
         user=_user(person),
-        event=trigger or {},
-        journey=journey,
+        event={**(trigger or {}), **_to_confirm(settings, run, person, trigger or {}, dispatch.key)},
+        journey=run.journey,
         data=dispatch.data,
         now=now,
         zone=zone_of(person, settings),
@@ -86,6 +88,17 @@ def _secrets(person: Person) -> Iterator[str]:
     """Yield the person's addresses, and what else of theirs no event may tell."""
     yield from filter(None, (person.email, person.phone))
     yield from (str(value) for name, value in person.traits.items() if is_private(name) and value not in ("", None, True, False))
+
+
+def _to_confirm(settings: Settings, run: Run, person: Person, trigger: Mapping[str, Any], message: str) -> dict[str, str]:
+    """Say what is to be confirmed, and by which link, where that is what a run is about. The link enters no history."""
+    if run.trigger != ConsentRequested.name or person.id is None or not person.email:
+        return {}
+    topic = in_force().topic(str(trigger.get("topic", "")))
+    return {
+        "title": read_by(topic.title, [person.locale, settings.locale]) or topic.name,
+        "confirm_url": confirm_url(settings, person.id, person.email, topic.name, message),
+    }
 
 
 def _user(person: Person) -> dict[str, Any]:

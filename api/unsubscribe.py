@@ -2,91 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from email.parser import BytesParser
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request, Response
-from fastapi.templating import Jinja2Templates
 
 from api.access import InSettings, InStore
 from api.body import BoundedRoute
+from api.choices import HEADERS, WORDS, templates
+from events.calls import Clock
 from events.unsubscribe import unsubscribe
 from settings import Settings
 from store.links import UNSUBSCRIBE, Ticket, preferences_url, read_token
 from workflows.policy import in_force
+from workflows.reading import accepted_languages, closest, read_by
 
 ONE_CLICK = ("List-Unsubscribe", "One-Click")
 BY_PAGE = ("by", "page")
-PAGE_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Robots-Tag": "noindex",
-    "Vary": "Accept-Language",
-}
-WORDS: Mapping[str, Mapping[str, str]] = {
-    "en": {
-        "title": "Unsubscribe",
-        "asks": "You will no longer get these messages.",
-        "about": "You will no longer get messages about this:",
-        "button": "Unsubscribe",
-        "choose": "Choose what you hear about instead",
-        "done": "You are unsubscribed",
-        "after": "You will no longer get these messages. You can close this page.",
-    },
-    "de": {
-        "title": "Abmelden",
-        "asks": "Du bekommst dann keine solchen Nachrichten mehr.",
-        "about": "Du bekommst dann keine Nachrichten mehr zu:",
-        "button": "Abmelden",
-        "choose": "Lieber auswählen, wovon du hören möchtest",
-        "done": "Du bist abgemeldet",
-        "after": "Du bekommst keine solchen Nachrichten mehr. Du kannst diese Seite schließen.",
-    },
-    "fr": {
-        "title": "Se désabonner",
-        "asks": "Vous ne recevrez plus ces messages.",
-        "about": "Vous ne recevrez plus de messages à ce sujet :",
-        "button": "Se désabonner",
-        "choose": "Choisir plutôt ce que vous recevez",
-        "done": "Vous êtes désabonné",
-        "after": "Vous ne recevrez plus ces messages. Vous pouvez fermer cette page.",
-    },
-    "es": {
-        "title": "Darse de baja",
-        "asks": "Ya no recibirás estos mensajes.",
-        "about": "Ya no recibirás mensajes sobre:",
-        "button": "Darse de baja",
-        "choose": "Prefiero elegir qué recibir",
-        "done": "Te has dado de baja",
-        "after": "Ya no recibirás estos mensajes. Puedes cerrar esta página.",
-    },
-    "pt": {
-        "title": "Cancelar inscrição",
-        "asks": "Você não receberá mais estas mensagens.",
-        "about": "Você não receberá mais mensagens sobre:",
-        "button": "Cancelar inscrição",
-        "choose": "Prefiro escolher o que receber",
-        "done": "Inscrição cancelada",
-        "after": "Você não receberá mais estas mensagens. Pode fechar esta página.",
-    },
-}
 
 router = APIRouter(route_class=BoundedRoute, include_in_schema=False)
-templates = Jinja2Templates(directory=Path(__file__).parent / "pages")
 
 
 @router.api_route("/u/{token}", methods=["GET", "HEAD"])
 async def ask(request: Request, token: str, settings: InSettings) -> Response:
     """Show the button, and change nothing: mail scanners follow every link."""
-    return _page(request, "unsubscribe.html", **_about(_ticket(settings, token), settings, _language(request)))
+    return _asking(request, settings, _ticket(settings, token))
 
 
 @router.post("/u/{token}")
@@ -95,49 +37,34 @@ async def leave(request: Request, token: str, settings: InSettings, store: InSto
     said = dict(_fields(await request.body(), request.headers.get("Content-Type", "")))
     ticket = _ticket(settings, token)
     if said.get(ONE_CLICK[0]) != ONE_CLICK[1]:
-        return _page(request, "unsubscribe.html", **_about(ticket, settings, _language(request)))
+        return _asking(request, settings, ticket)
     if ticket is not None:
-        source = "unsubscribe page" if said.get(BY_PAGE[0]) == BY_PAGE[1] else "one-click"
-        await unsubscribe(store, ticket, source, datetime.now(UTC))
-    return _page(request, "unsubscribed.html")
+        by_page = said.get(BY_PAGE[0]) == BY_PAGE[1]
+        await unsubscribe(store, ticket, "unsubscribe page" if by_page else "one-click", Clock.real())
+    return _page(request, settings, done=True)
 
 
 def _ticket(settings: Settings, token: str) -> Ticket | None:
     return read_token(settings.link_key.get_secret_value(), UNSUBSCRIBE, token)
 
 
-def _about(ticket: Ticket | None, settings: Settings, language: str) -> dict[str, str]:
-    """Return what the page says of the link: its topic's title in the reader's language, and where else they may go."""
+def _asking(request: Request, settings: Settings, ticket: Ticket | None) -> Response:
+    """Name the topic that the link is about, and lead to the page with all of them; a link that was made up is about nothing."""
     if ticket is None:
-        return {}
-    title = in_force().topic(ticket.topic).title
-    if not isinstance(title, str):
-        title = title.get(language) or next(iter(title.values()), "")
-    return {"topic": title, "preferences": preferences_url(settings, ticket.person, ticket.message)}
+        return _page(request, settings)
+    title = read_by(in_force().topic(ticket.topic).title, _languages(request, settings))
+    return _page(request, settings, topic=title, preferences=preferences_url(settings, ticket.person, ticket.message))
 
 
-def _page(request: Request, name: str, **values: Any) -> Response:
-    language = _language(request)
-    shown = {"words": WORDS[language], "language": language, "topic": "", "preferences": ""} | values
-    return templates.TemplateResponse(request, name, shown, headers=PAGE_HEADERS)
+def _page(request: Request, settings: Settings, **values: Any) -> Response:
+    """Answer in the language that the browser asks for: whose link it is would tell whether it was made up."""
+    language = closest(_languages(request, settings), WORDS) or "en"
+    shown = {"words": WORDS[language], "language": language, **values}
+    return templates.TemplateResponse(request, "unsubscribe.html", shown, headers=HEADERS)
 
 
-def _language(request: Request) -> str:
-    """Return the language of the page: the one that the browser would rather have, of those we speak."""
-    wanted = []
-    for place, each in enumerate(request.headers.get("Accept-Language", "").split(",")):
-        tag, _, quality = each.partition(";q=")
-        language = tag.strip().lower().partition("-")[0]
-        if language in WORDS:
-            wanted.append((-_number(quality), place, language))
-    return min(wanted)[2] if wanted else "en"
-
-
-def _number(quality: str) -> float:
-    try:
-        return float(quality) if quality.strip() else 1.0
-    except ValueError:
-        return 0.0
+def _languages(request: Request, settings: Settings) -> list[str]:
+    return [*accepted_languages(request.headers.get("Accept-Language", "")), settings.locale]
 
 
 def _fields(body: bytes, content_type: str) -> Iterator[tuple[str, str]]:

@@ -8,8 +8,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from settings import Settings
-from store.tables import Run
+from store.tables import Consent, Run
 from workflows.definition import JOURNEYS
+from workflows.policy import in_force
 from workflows.wire import Standing
 
 
@@ -98,11 +99,25 @@ class CardView(BaseModel):
 
 
 class ConsentView(BaseModel):
-    """What holds for a topic on a channel; '*' is every channel."""
+    """What was said of a topic on a channel; '*' is every one. A `pending` yes waits for its confirmation, and holds not yet.
+
+    `declared` is false for a topic that the team's policy does not name: it holds for messages of that topic all the same.
+    """
 
     topic: str
     channel: str
     granted: bool
+    pending: bool
+    source: str
+    at: datetime
+    declared: bool
+
+
+class SuppressionView(BaseModel):
+    """Nothing goes to them, or to their address, on that channel; '*' is every channel."""
+
+    channel: str
+    cause: str
     source: str
     at: datetime
 
@@ -117,6 +132,7 @@ class UserView(BaseModel):
     """A person's profile. `zone_known` is false for a zone that is kept as it came and cannot be used.
 
     `names` are all that they go by, `user_id` among them.
+    `paused_until` and `fewer` are what they asked for.
     `state` is their lifecycle state, null until their first call has been routed; `segments` names those they are in.
     """
 
@@ -133,6 +149,9 @@ class UserView(BaseModel):
     segments: list[str]
     devices: list[DeviceView]
     consents: list[ConsentView]
+    paused_until: datetime | None
+    fewer: bool
+    suppressions: list[SuppressionView]
 
 
 class JourneyView(BaseModel):
@@ -146,6 +165,12 @@ class JourneyView(BaseModel):
     goal: str | None
     open_runs: int
     parked: int
+
+
+def consent_of(row: Consent) -> ConsentView:
+    """Describe what somebody said."""
+    declared = row.topic == "*" or any(each.name == row.topic for each in in_force().topics)
+    return ConsentView(**row.model_dump(include=ConsentView.model_fields.keys() - {"declared"}), declared=declared)
 
 
 def summary_of(run: Run, settings: Settings) -> RunSummary:

@@ -20,7 +20,15 @@ from workflows.transitions import is_transition
 ID_BYTES = 255  # of a user's id or a journey's key: both are part of a workflow's id, which Temporal limits to 1,000
 NAME_BYTES = 255  # of an event's name, which an index holds
 MESSAGE_ID_LENGTH = 100  # Segment's limit
-OURS = ("merge/", "segment/", "run/", "exit/", "import:", "sha256:")  # how the message ids begin that Sojourn itself gives
+OURS = (
+    "merge/",
+    "segment/",
+    "run/",
+    "exit/",
+    "consent/",
+    "import:",
+    "sha256:",
+)  # how the message ids begin that Sojourn itself gives
 NO_OBJECT = "properties: an object is needed"
 ANONYMOUS = "anon:"  # before a name that is an anonymousId
 TYPES = ("identify", "track", "page", "screen", "group", "alias")

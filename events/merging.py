@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,10 +10,11 @@ from sqlalchemy import and_, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.calls import Clock
-from events.profiles import ADDRESSES, TOLD, Profile, same
+from events.profiles import ADDRESSES, TOLD, Profile, same, unless_there
 from events.standing import ANEW, NOT_YET
 from store.belongings import owned
-from store.tables import AcceptedEvent, Assignment, Consent, Membership, Merge, Person, Run
+from store.hashing import hash_of
+from store.tables import AcceptedEvent, Assignment, Consent, Membership, Merge, Person, Run, Suppression
 from workflows.definition import EXIT
 from workflows.messages import CHANNELS
 from workflows.segments import LIFECYCLE
@@ -25,6 +26,7 @@ consents = Consent.__table__  # type: ignore[attr-defined]
 assignments = Assignment.__table__  # type: ignore[attr-defined]
 memberships = Membership.__table__  # type: ignore[attr-defined]
 merges = Merge.__table__  # type: ignore[attr-defined]
+suppressions = Suppression.__table__  # type: ignore[attr-defined]
 
 BY = "sojourn"  # who ends a run that another run of the same person stands for
 
@@ -32,9 +34,9 @@ BY = "sojourn"  # who ends a run that another run of the same person stands for
 async def merge(connection: AsyncConnection, stays: Profile, goes: Profile, name: str, clock: Clock) -> None:
     """Let two people, both locked, be one from here on: of the row that stays, called by `name` once its profile is kept.
 
-    Traits are those last said; the stricter consent holds; of two variants or two runs of one journey and key the elder stays,
-    and the other run ends `merged`. What either did reaches the open runs of the other that listen to it, and the merge is an
-    event on the time line.
+    Traits are those last said; the stricter consent holds, the longer pause, and a wish for fewer messages; of two variants or two
+    runs of one journey and key the elder stays, and the other run ends `merged`. What either did reaches the open runs of the
+    other that listen to it, and the merge is an event on the time line.
     """
     what = {"absorbed": goes.user_id, "absorbed_id": goes.id, "into": name}
     changed = combine(stays, goes)
@@ -43,6 +45,7 @@ async def merge(connection: AsyncConnection, stays: Profile, goes: Profile, name
     await _keep_elder_assignments(connection, stays.id, goes.id)
     await _judge_anew(connection, stays.id, goes.id)
     await _hand_over_claim(connection, stays.id, goes.id)
+    await _wish_less(connection, stays.id, goes.id)
     await _move(connection, stays.id, goes.id, clock.at)
     await _say(connection, stays.id, agreed, clock.at)
     rows = [_event(stays.id, clock, "merge", f"merge/{goes.id}", what, changed)]
@@ -108,7 +111,8 @@ async def _say(connection: AsyncConnection, person: int, agreed: Mapping[tuple[s
 
 
 async def _said(connection: AsyncConnection, persons: Sequence[int]) -> list[tuple[int, Word]]:
-    rows = select(consents).where(consents.c.person_id.in_(persons)).order_by(consents.c.id)
+    held = (consents.c.person_id.in_(persons), consents.c.pending.is_(False))
+    rows = select(consents).where(*held).order_by(consents.c.id)
     return [(row.person_id, (row.topic, row.channel, row.granted)) for row in await connection.execute(rows)]
 
 
@@ -118,8 +122,26 @@ def _places(words: Any) -> set[tuple[str, str]]:
 
 
 def holds(words: Sequence[Word], topic: str, channel: str) -> bool | None:
-    """Return what was last said on a topic and channel, as the gate reads it: a word on all channels counts for each."""
-    return next((granted for about, on, granted in reversed(words) if about == topic and on in (channel, "*")), None)
+    """Return what was last said on a topic and channel, as the gate reads it: a word on all of them counts for each."""
+    return next((granted for about, on, granted in reversed(words) if about in (topic, "*") and on in (channel, "*")), None)
+
+
+async def _wish_less(connection: AsyncConnection, stays: int, goes: int) -> None:
+    """Let whoever was one of them get no more than either asked for."""
+    both = select(people.c.paused_until, people.c.fewer).where(people.c.id.in_((stays, goes)))
+    wishes = (await connection.execute(both)).all()
+    pauses = [each.paused_until for each in wishes if each.paused_until is not None]
+    if pauses or any(each.fewer for each in wishes):
+        less = {"paused_until": max(pauses, default=None), "fewer": any(each.fewer for each in wishes)}
+        await connection.execute(update(people).where(people.c.id == stays).values(less))
+
+
+async def carry_over(connection: AsyncConnection, former: Collection[str], name: str) -> None:
+    """Have nothing go to somebody under their new name either, if nothing was to go to them under one of the former."""
+    hashes, hashed = [hash_of(connection, each) for each in former], hash_of(connection, name)
+    theirs = (await connection.execute(select(suppressions).where(suppressions.c.address.in_(hashes)))).mappings().all()
+    for row in theirs:
+        await connection.execute(unless_there(connection, suppressions, "address", "channel"), {**row, "address": hashed})
 
 
 async def _keep_elder_assignments(connection: AsyncConnection, stays: int, goes: int) -> None:

@@ -81,11 +81,18 @@ async def lift_here(
     return was is not None
 
 
-async def suppressed(connection: AsyncConnection, names: Sequence[str]) -> Sequence[Any]:
-    """Return the suppressions of these names, each with its channel, cause, source and since when."""
+async def suppressed(connection: AsyncConnection, names: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+    """Return the suppressions of these names, the eldest first: channel, cause, source and since when."""
     hashes = [hash_of(connection, name) for name in names]
-    theirs = select(suppressions).where(suppressions.c.address.in_(hashes)).order_by(suppressions.c.at, suppressions.c.channel)
-    return (await connection.execute(theirs)).all()
+    said = select(suppressions.c.channel, suppressions.c.cause, suppressions.c.source, suppressions.c.at)
+    theirs = said.where(suppressions.c.address.in_(hashes)).order_by(suppressions.c.at, suppressions.c.channel)
+    return [dict(row) for row in (await connection.execute(theirs)).mappings()]
+
+
+def names_of(person: Person) -> list[str]:
+    """Return the names by which a suppression may know somebody."""
+    addresses = (("email", person.email), ("sms", person.phone))
+    return [person.user_id, *(suppressed_name(channel, address) for channel, address in addresses if address)]
 
 
 async def lock_users(connection: AsyncConnection, name: str) -> None:

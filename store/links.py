@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from dataclasses import asdict, dataclass, fields
 from typing import Protocol
 
@@ -9,7 +11,7 @@ from itsdangerous import BadData, URLSafeSerializer
 from pydantic import SecretStr
 
 # What a link is for: a token for one is none for another.
-PREFERENCES, UNSUBSCRIBE, OPENED, CLICKED = "preferences", "unsubscribe", "opened", "clicked"
+PREFERENCES, CONFIRM, UNSUBSCRIBE, OPENED, CLICKED = "preferences", "confirm", "unsubscribe", "opened", "clicked"
 
 
 class Public(Protocol):
@@ -28,6 +30,7 @@ class Ticket:
     topic: str = ""
     channel: str = ""
     url: str = ""
+    address: str = ""  # its `seal`: the link is for whoever reads what comes there
 
 
 NAMES = {each.name for each in fields(Ticket)}
@@ -58,3 +61,14 @@ def link(settings: Public, purpose: str, path: str, ticket: Ticket) -> str:
 def preferences_url(settings: Public, person_id: int, message: str = "") -> str:
     """Return the address of somebody's preference page; `message` is the one that leads there."""
     return link(settings, PREFERENCES, "p", Ticket(person_id, message))
+
+
+def confirm_url(settings: Public, person_id: int, address: str, topic: str, message: str = "") -> str:
+    """Return the address of the page on which the reader of that e-mail address confirms their yes to a topic."""
+    sealed = seal(settings.link_key.get_secret_value(), address)
+    return link(settings, CONFIRM, "p/confirm", Ticket(person_id, message, topic, "email", address=sealed))
+
+
+def seal(key: str, address: str) -> str:
+    """Return what an address can be known again by in a link, and not read."""
+    return hmac.new(key.encode(), f"address:{address.lower()}".encode(), hashlib.sha256).hexdigest()[:32]

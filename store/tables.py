@@ -114,7 +114,7 @@ class Device(SQLModel, table=True):
 
 
 class Consent(SQLModel, table=True):
-    """What a person said about a topic. Rows are only ever added; the last one for topic and channel holds ('*': all channels).
+    """What a person said about a topic. Rows are only ever added; the last one for topic and channel holds ('*': all of them).
 
     A `pending` yes does not hold: it waits for its confirmation, which is a row of its own. `wording` is the text that they
     agreed to, or its version; `evidence` what else shows that it was them.

@@ -12,7 +12,7 @@ from workflows.becoming import Becoming
 from workflows.clock import zone
 from workflows.definition import IDENTIFY, Definition, Event, refusal
 from workflows.experiment import variant
-from workflows.happenings import SOMEONE, Happening, Identify, Operate, Person
+from workflows.happenings import SOMEONE, Happening, Identify, Operate, OptIn, Person
 from workflows.journey import Journey
 from workflows.listening import listening
 from workflows.messages import CHANNELS, Message
@@ -21,6 +21,7 @@ from workflows.rules import Facts, Past, decide
 from workflows.run import Arrival, Exited, Memory, Order, Receipt, Step, User
 from workflows.runtime import Sending
 from workflows.segments import Segment
+from workflows.transitions import ConsentRequested
 
 START = datetime(2025, 1, 6, 12, tzinfo=UTC)  # a Monday, at noon
 
@@ -218,7 +219,9 @@ class _Life:
             case Operate(action, order):
                 self._operate(action, order)
             case _:
-                self.person = self.person.says(happening, self.clock)
+                self.person = self.person.says(happening, self.clock, self.policy)
+                if isinstance(happening, OptIn) and happening.topic in self.person.to_confirm:
+                    self._event(ConsentRequested(topic=happening.topic))
 
     def pass_until(self, end: datetime | None) -> None:
         """Let every deadline before `end` pass, and all that time makes of the person, in order; without `end`, let all pass.
