@@ -106,6 +106,7 @@ class Settings(BaseSettings):
     endpoints_on_loopback: bool = False  # in development: webhooks may go to this machine, and without TLS
     team_endpoint: str | None = None  # the one of them that hears of replies
     tracking: bool = True  # look whether e-mails are opened and clicked
+    unsubscribe_to: str | None = None  # a mailbox of yours that takes unsubscribing by mail, beside the link
     provider_errors: Path | None = None  # a TOML file beside the shipped table; see docs/channels.md
 
     retain_events_days: int | None = Field(None, ge=1)  # for ever unless set; see docs/privacy.md

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from activities.in_app import InApp
 from activities.mailbox import Mailbox
 from activities.provider_errors import ProviderErrors, provider_errors
-from activities.transport import Outlet, Parcel, Transport, Undeliverable
+from activities.transport import Lasting, Outlet, Parcel, Transport, Undeliverable
 from settings import Settings
 from store.session import Store
 
@@ -39,7 +39,7 @@ def outlets(settings: Settings, store: Store, providers: Mapping[str, Transport]
     """
     mailbox = Mailbox()
     in_app = InApp(None if settings.live else mailbox)
-    real = (providers if providers is not None else _providers(settings, store)) if settings.live else {}
+    real = (providers if providers is not None else configured(settings, store)) if settings.live else {}
 
     def choose(channel: str, recipients: Sequence[str]) -> Outlet:
         if channel == "in_app":
@@ -57,7 +57,10 @@ def _allowed(settings: Settings, recipients: Sequence[str]) -> bool:
     )
 
 
-def _providers(settings: Settings, store: Store) -> Mapping[str, Transport]:
+def configured(settings: Settings, store: Store) -> Mapping[str, Transport]:
+    """Return the provider of each channel; none where nothing is `live`."""
+    if not settings.live:
+        return {}
     errors = provider_errors(settings.provider_errors)
     return {
         "email": _email(settings),
@@ -67,15 +70,22 @@ def _providers(settings: Settings, store: Store) -> Mapping[str, Transport]:
     }
 
 
+async def close(providers: Mapping[str, Transport]) -> None:
+    """Take leave of those that keep connections."""
+    for each in providers.values():
+        if isinstance(each, Lasting):
+            await each.close()
+
+
 # Providers' libraries are large: only a process that sends for real loads them.
 
 
 def _email(settings: Settings) -> Transport:
     if settings.smtp_url is None:
         return NotConfigured("SOJOURN_SMTP_URL")
-    from activities.email import Email
+    from activities.smtp import Smtp
 
-    return Email(settings.smtp_url.get_secret_value(), settings.email_from)
+    return Smtp(settings.smtp_url.get_secret_value(), settings.email_from)
 
 
 def _sms(settings: Settings, errors: ProviderErrors) -> Transport:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
@@ -12,13 +12,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 @dataclass(frozen=True)
 class Content:
-    """What a message says. `subject` is the title where a channel has titles; `html` an e-mail's only."""
+    """What a message says. `subject` is the title where a channel has titles; `html` and further `headers` an e-mail's only."""
 
     text: str
     subject: str = ""
     html: str = ""
     action: str = ""
     action_url: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,15 @@ class Finds(Protocol):
 
         `since` is by the database's clock. Raises whatever it likes if it cannot tell.
         """
+        ...
+
+
+@runtime_checkable
+class Lasting(Protocol):
+    """A provider to which connections are kept."""
+
+    async def close(self) -> None:
+        """End them."""
         ...
 
 

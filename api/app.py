@@ -29,6 +29,7 @@ from api import (
     stops,
     suppressions,
     twilio,
+    unsubscribe,
 )
 from api.errors import handle_errors
 from api.shed import Load
@@ -67,6 +68,7 @@ PARTS = (  # in this order: a person's door without more after it comes after th
     stops,
     endpoints,
     twilio,
+    unsubscribe,
     people,
     audit,
     health,

@@ -10,7 +10,8 @@ from typing import Protocol
 from itsdangerous import BadData, URLSafeSerializer
 from pydantic import SecretStr
 
-PREFERENCES, CONFIRM = "preferences", "confirm"  # what a link is for
+# What a link is for: a token for one is none for another.
+PREFERENCES, CONFIRM, UNSUBSCRIBE, OPENED, CLICKED = "preferences", "confirm", "unsubscribe", "opened", "clicked"
 
 
 class Public(Protocol):
