@@ -26,7 +26,6 @@ from store.tables import AcceptedEvent, Delivery, Person, Run
 from workflows.clock import zone
 from workflows.definition import JOURNEYS, Definition, current, newest
 from workflows.sends import ahead, sends
-from workflows.traits import is_private
 from workflows.wire import Dispatch, Standing
 from workflows.wording import Said
 
@@ -79,9 +78,8 @@ class Explainer:
 
     @property
     def where(self) -> ZoneInfo:
-        """Where moments are told: where the person is, if that may be seen."""
-        own = zone(self.asked.person.zone) if self.asked.sees_all or not is_private("timezone") else None
-        return own or zone(self.settings.zone) or ZoneInfo("UTC")
+        """Where moments are told: where the person is, or the configured zone if that is not known."""
+        return zone(self.asked.person.zone) or zone(self.settings.zone) or ZoneInfo("UTC")
 
     # What is read
 
