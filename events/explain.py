@@ -115,7 +115,7 @@ class Explainer:
             return True
         rows = [row for run in known.runs if run.journey == name for row in known.messages.get(run.id, ())]
         definition = current(name)
-        said = (sends(definition) or []) if definition is not None else []
+        said = sends(definition).messages if definition is not None else ()
         return any(_is_meant(row, wanted) for row in rows) or any(_may_be(each, wanted) for each in said)
 
     # What is told
@@ -146,9 +146,9 @@ class Explainer:
             return
         versions = {each.version: each for each in JOURNEYS.values() if each.name == name}
         said = [sends(each) for each in versions.values()]
-        if None in said or any(_may_be(each, wanted) for some in said for each in some or ()):
+        if not all(each.whole for each in said) or any(_may_be(each, wanted) for some in said for each in some.messages):
             return
-        templates = sorted({each.template for some in said for each in some or ()})
+        templates = sorted({each.template for some in said for each in some.messages})
         raise NoSuch(f"journey {name!r} has no message {wanted!r}; {sentences.meant(wanted, templates)}")
 
     def _triggers(self, definition: Definition[Any], runs: Sequence[Run], known: Known) -> list[TriggerTold]:
@@ -224,7 +224,7 @@ class Explainer:
         if definition is None:
             return None
         wanted = self.asked.message if row is None else row.template
-        found = [each for each in sends(definition) or () if _may_be(each, wanted) and _is_of(row, each)]
+        found = [each for each in sends(definition).messages if _may_be(each, wanted) and _is_of(row, each)]
         said = found[0] if found else None
         if said is None and row is not None:
             said = Said(row.channel, row.template)

@@ -42,6 +42,7 @@ def of(message: Message) -> Message:
 @journey()
 async def opaque(j: Journey, came: Came) -> None:
     await j.send(of(Email("hello")))
+    await j.send(Email("bye"))
 
 
 BRANCHES, OPAQUE = JOURNEYS.pop(("branches", 1)), JOURNEYS.pop(("opaque", 1))
@@ -49,8 +50,8 @@ BRANCHES, OPAQUE = JOURNEYS.pop(("branches", 1)), JOURNEYS.pop(("opaque", 1))
 
 def test_every_message_is_found_in_the_order_of_the_source_and_what_goes_instead_of_one() -> None:
     found = sends(BRANCHES)
-    assert found is not None
-    assert [(each.channel, each.template) for each in found] == [
+    assert found.whole
+    assert [(each.channel, each.template) for each in found.messages] == [
         ("email", "hello"),
         ("push", "well_done"),
         ("sms", "nudge"),
@@ -61,14 +62,16 @@ def test_every_message_is_found_in_the_order_of_the_source_and_what_goes_instead
 
 
 def test_a_message_is_read_with_how_it_meets_the_gate() -> None:
-    found = {each.template: (each.transactional, each.waits, each.expires) for each in sends(BRANCHES) or ()}
+    found = {each.template: (each.transactional, each.waits, each.expires) for each in sends(BRANCHES).messages}
     assert found["hello"] == (True, True, DAY)
     assert found["well_done"] == (False, False, DAY)
     assert found["nudge"] == (False, False, timedelta(hours=2))
 
 
-def test_a_journey_whose_messages_are_made_elsewhere_does_not_tell() -> None:
-    assert sends(OPAQUE) is None
+def test_a_journey_whose_messages_are_made_elsewhere_tells_the_others() -> None:
+    found = sends(OPAQUE)
+    assert not found.whole
+    assert [each.template for each in found.messages] == ["bye"]
 
 
 @pytest.mark.parametrize(
