@@ -274,7 +274,7 @@ async def _crowd(up: Bench) -> Crowd:
 
 def _told(taken: Sequence[Mapping[str, Cost]], crowd: Crowd) -> dict[str, Any]:
     """Say what was found: medians of the rounds, each round's figures by that round's own."""
-    parts = {
+    parts: dict[str, Callable[[Mapping[str, Cost]], Cost]] = {
         "read": lambda each: each["read"],
         "rendering": lambda each: each["bare"] - each["provider"],
         "gate": lambda each: each["gate"],
