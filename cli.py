@@ -188,8 +188,18 @@ async def _audience(name: str, sample: int, at: str) -> Audience:
 
 
 app.add_typer(operating.keys, name="keys")
-for command in (operating.erase, operating.export, operating.audit):
+for command in (
+    operating.erase,
+    operating.explain,
+    operating.export,
+    operating.audit,
+    operating.held,
+    operating.resolve,
+    operating.stop,
+    operating.stops,
+):
     app.command()(command)
+app.command(name="release")(operating.release_stop)
 
 
 def main() -> None:

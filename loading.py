@@ -12,7 +12,9 @@ from pathlib import Path
 from workflows.check import findings
 from workflows.definition import JOURNEYS
 from workflows.listening import listening
+from workflows.policy import in_force
 from workflows.segments import refuse_unfit
+from workflows.transitions import ConsentRequested
 
 
 class NoJourneys(Exception):
@@ -41,6 +43,17 @@ def load(folder: Path) -> None:
     for definition in JOURNEYS.values():
         listening(definition)
     refuse_unfit()
+    _refuse_unconfirmed()
+
+
+def _refuse_unconfirmed() -> None:
+    """A yes that nobody asks to confirm would wait for ever."""
+    double = next((each.name for each in in_force().topics if each.double_opt_in), None)
+    if double is not None and not any(ConsentRequested.name in each.trigger_names for each in JOURNEYS.values()):
+        raise BadJourneys(
+            f"topic {double!r} has double_opt_in, and no journey starts on ConsentRequested to send the mail by which a yes is "
+            "confirmed; copy journeys/confirmation.py and its template, or leave double_opt_in out"
+        )
 
 
 def _adopt(folder: Path) -> None:

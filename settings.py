@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import binascii
+from base64 import b64decode
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from standardwebhooks import Webhook
 
 from workflows.clock import zone
 
@@ -14,7 +19,9 @@ DEVELOPMENT_WRITE_KEY = "write-development"
 DEVELOPMENT_ADMIN_KEY = "admin-development"
 DEVELOPMENT_ERASURE_KEY = "erasure-development"
 DEVELOPMENT_LINK_KEY = "links-development"
-CHANNEL_NAMES = ("email", "sms", "push", "in_app")
+CHANNEL_NAMES = ("email", "sms", "push", "in_app", "webhook")
+
+SECRET_BYTES = 24
 
 
 class EndpointSetting(BaseModel):
@@ -22,6 +29,35 @@ class EndpointSetting(BaseModel):
 
     url: str
     secret: SecretStr
+
+    @field_validator("url")
+    @classmethod
+    def _an_address(cls, url: str) -> str:
+        at = urlsplit(url)
+        if at.scheme not in ("https", "http") or not at.hostname or at.username or at.fragment:
+            raise ValueError("the url of an endpoint is like https://hooks.example/sojourn")
+        return url
+
+    @field_validator("secret")
+    @classmethod
+    def _a_secret(cls, secret: SecretStr) -> SecretStr:
+        prefix, _, encoded = secret.get_secret_value().partition("_")
+        try:
+            long_enough = len(b64decode(encoded, validate=True)) >= SECRET_BYTES
+        except binascii.Error:
+            long_enough = False
+        if prefix != "whsec" or not long_enough:
+            raise ValueError(f"the secret of an endpoint is `whsec_` and the base64 of at least {SECRET_BYTES} random bytes")
+        return secret
+
+    def signed(self, id: str, body: bytes, at: datetime) -> dict[str, str]:
+        """Return the headers of an attempt at that time (Standard Webhooks); the id is the same in every one."""
+        return {
+            "content-type": "application/json",
+            "webhook-id": id,
+            "webhook-timestamp": str(int(at.timestamp())),
+            "webhook-signature": Webhook(self.secret.get_secret_value()).sign(id, at.astimezone(UTC), body.decode()),
+        }
 
 
 class Settings(BaseSettings):
@@ -67,8 +103,10 @@ class Settings(BaseSettings):
     fcm_credentials: Path | None = None  # a service account's JSON file
     fcm_base_url: str = "https://fcm.googleapis.com"
     endpoints: dict[str, EndpointSetting] = {}  # of webhooks, by name
+    endpoints_on_loopback: bool = False  # in development: webhooks may go to this machine, and without TLS
     team_endpoint: str | None = None  # the one of them that hears of replies
     tracking: bool = True  # look whether e-mails are opened and clicked
+    unsubscribe_to: str | None = None  # a mailbox of yours that takes unsubscribing by mail, beside the link
     provider_errors: Path | None = None  # a TOML file beside the shipped table; see docs/channels.md
 
     retain_events_days: int | None = Field(None, ge=1)  # for ever unless set; see docs/privacy.md
@@ -91,6 +129,19 @@ class Settings(BaseSettings):
         if zone(name) is None:
             raise ValueError(f"SOJOURN_ZONE={name!r} is not an IANA time zone, such as Europe/Berlin")
         return name
+
+    @model_validator(mode="after")
+    def _known_team_endpoint(self) -> Self:
+        if self.team_endpoint is not None and self.team_endpoint not in self.endpoints:
+            known = ", ".join(sorted(self.endpoints)) or "none"
+            raise ValueError(f"SOJOURN_TEAM_ENDPOINT={self.team_endpoint!r} is not one of SOJOURN_ENDPOINTS: there are {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _no_endpoints_on_loopback_in_production(self) -> Self:
+        if self.environment == "production" and self.endpoints_on_loopback:
+            raise ValueError("SOJOURN_ENDPOINTS_ON_LOOPBACK is for development: in production webhooks go to public addresses only")
+        return self
 
     @model_validator(mode="after")
     def _no_development_keys_in_production(self) -> Self:

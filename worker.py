@@ -7,21 +7,27 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.all import activities
+from activities.outlets import close, configured
+from activities.posting import post
+from activities.transport import Transport
 from connecting import connect, open_store, warm
 from events.erase import erase_for_ever
 from events.matching import Matching
 from events.reconcile import reconcile_for_ever
 from events.retention import retain_for_ever
 from events.route import Router
+from events.stops import release_for_ever
 from events.sweep import sweep_for_ever
+from events.telling import tell_for_ever
 from loading import load
 from settings import Settings
 from store.session import Store
@@ -52,17 +58,24 @@ async def work(settings: Settings, store: Store, client: Client, stop: asyncio.E
     await _unless(stop, router.drain())
     if stop.is_set():
         return
-    async with worker(settings, store, client), asyncio.TaskGroup() as tasks:
-        background = [
-            tasks.create_task(router.run()),
-            tasks.create_task(reconcile_for_ever(store, client, settings.task_queue)),
-            tasks.create_task(erase_for_ever(store, client)),
-            tasks.create_task(retain_for_ever(store, settings)),
-            tasks.create_task(sweep_for_ever(store)),
-        ]
-        await stop.wait()
-        for task in background:
-            task.cancel()
+    providers = configured(settings, store)
+    notify = partial(post, loopback=settings.endpoints_on_loopback)
+    try:
+        async with worker(settings, store, client, providers), asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(router.run()),
+                tasks.create_task(reconcile_for_ever(store, client, settings.task_queue)),
+                tasks.create_task(erase_for_ever(store, client)),
+                tasks.create_task(retain_for_ever(store, settings)),
+                tasks.create_task(sweep_for_ever(store)),
+                tasks.create_task(release_for_ever(store)),
+                tasks.create_task(tell_for_ever(store, settings, notify)),
+            ]
+            await stop.wait()
+            for task in background:
+                task.cancel()
+    finally:
+        await close(providers)
 
 
 async def _unless(stop: asyncio.Event, doing: Coroutine[Any, Any, T]) -> T | None:
@@ -77,8 +90,15 @@ async def _unless(stop: asyncio.Event, doing: Coroutine[Any, Any, T]) -> T | Non
         await asyncio.wait([task, stopped])
 
 
-def worker(settings: Settings, store: Store, client: Client, *, cached_runs: int = CACHED_RUNS) -> Worker:
-    """Return the Temporal worker that runs every journey and sends on every channel.
+def worker(
+    settings: Settings,
+    store: Store,
+    client: Client,
+    providers: Mapping[str, Transport] | None = None,
+    *,
+    cached_runs: int = CACHED_RUNS,
+) -> Worker:
+    """Return the Temporal worker that runs every journey and sends on every channel, through `providers` in place of its own.
 
     It keeps that many runs in memory between two tasks; the others it replays from their histories.
     """
@@ -87,7 +107,7 @@ def worker(settings: Settings, store: Store, client: Client, *, cached_runs: int
         client,
         task_queue=settings.task_queue,
         workflows=[JourneyWorkflow],
-        activities=[*activities(store, settings), *Matching(store).activities],
+        activities=[*activities(store, settings, providers), *Matching(store).activities],
         workflow_runner=runner(sandbox=settings.sandbox),
         max_concurrent_activities=settings.max_concurrent_sends,
         graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),

@@ -32,16 +32,23 @@ happened = and_(
     or_(col(AcceptedEvent.run_id).is_(None), col(AcceptedEvent.run_id) == Run.id),
 )
 ordered = and_(col(AcceptedEvent.kind) == "exit", col(AcceptedEvent.run_id) == Run.id)
+# A pause that has been ordered by an event which the run had not heard when it asked; once resumed, it is as if it had.
+halted = and_(
+    col(AcceptedEvent.kind) == "pause",
+    col(AcceptedEvent.run_id) == Run.id,
+    col(Run.paused),
+    col(AcceptedEvent.id) > bindparam("obeyed"),
+)
 exits = select(AcceptedEvent).where(
     AcceptedEvent.person_id == Run.person_id,
     col(AcceptedEvent.id) > func.coalesce(Run.trigger_id, 0),
-    or_(ordered, happened),
+    or_(ordered, halted, happened),
 )
 said = (
     select(Consent.granted)
     .where(
         Consent.person_id == Run.person_id,
-        Consent.topic == bindparam("topic"),
+        col(Consent.topic).in_((bindparam("topic", type_=String()), "*")),
         col(Consent.channel).in_((bindparam("channel", type_=String()), "*")),
         col(Consent.pending).is_(False),
     )
@@ -100,8 +107,9 @@ tokens = select(Device.token).where(Device.person_id == bindparam("person")).ord
 class Case:
     """One message before the gate: its run, its person, where it would go, and its row in the ledger if it has one.
 
-    `exited` says what ended the run, '' if it goes on; `granted` is the last word on consent, None if nothing was said; `clock`
-    is the database's. `held_out` is what the holdout decided of them once, None if it has not been asked yet.
+    `exited` says what ended the run, '' if it goes on; `paused` what holds it without its knowing; `granted` is the last word on
+    consent, None if nothing was said; `clock` is the database's. `held_out` is what the holdout decided of them once, None if it
+    has not been asked yet.
     """
 
     run: Run
@@ -111,6 +119,7 @@ class Case:
     exited: str
     granted: bool | None
     clock: datetime
+    paused: str = ""
     suppressed: str = ""
     stopped: str = ""
     past: tuple[Past, ...] = ()
@@ -119,18 +128,20 @@ class Case:
 
 async def look(session: AsyncSession, dispatch: Dispatch, journey: str, policy: Policy, now: datetime) -> Case | None:
     """Read the case as it is now; None if the person was erased. The caller holds the locks to send to them."""
-    leaving = {"run": dispatch.run_id, "exits": _exit_names(journey)}
+    leaving = {"run": dispatch.run_id, "exits": _exit_names(journey), "obeyed": dispatch.obeyed}
     asked = {**leaving, "message": dispatch.key, "topic": dispatch.topic, "channel": dispatch.channel}
     found = (await session.exec(all_at_once, params=asked)).first()
     if found is None:
         return None
     run, person, row, left, granted, clock = found
+    exited, held = await _orders(session, run, leaving) if left else ("", "")
     case = Case(
         run,
         person,
-        recipients=await _recipients(session, person, dispatch.channel),
+        recipients=await _recipients(session, person, dispatch),
         row=row,
-        exited=_ended(run) or (await _exited(session, run, leaving) if left else ""),
+        exited=_ended(run) or exited,
+        paused=held,
         granted=granted,
         clock=clock,
     )
@@ -187,6 +198,7 @@ def facts(case: Case, dispatch: Dispatch, now: datetime, settings: Settings, pol
         transactional=dispatch.transactional,
         waits=dispatch.waits,
         exited=case.exited,
+        run_paused=case.paused,
         suppressed=case.suppressed,
         reachable=bool(case.recipients),
         granted=case.granted,
@@ -205,10 +217,11 @@ def _names(person: Person, channel: str) -> list[str]:
     return [person.user_id, *filter(None, (address.get(channel),))]
 
 
-async def _recipients(session: AsyncSession, person: Person, channel: str) -> tuple[str, ...]:
-    if channel == "push":
+async def _recipients(session: AsyncSession, person: Person, dispatch: Dispatch) -> tuple[str, ...]:
+    if dispatch.channel == "push":
         return tuple((await session.exec(tokens, params={"person": person.id})).all())
-    address = {"email": person.email, "sms": person.phone, "in_app": person.user_id}[channel]
+    known = {"email": person.email, "sms": person.phone, "in_app": person.user_id, "webhook": dispatch.endpoint}
+    address = known[dispatch.channel]
     return (address,) if address else ()
 
 
@@ -221,14 +234,18 @@ def _ended(run: Run) -> str:
     return (run.reason or f"the run is {run.status}") if run.ended_at is not None else ""
 
 
-async def _exited(session: AsyncSession, run: Run, leaving: Mapping[str, Any]) -> str:
-    """Say what ended the run, '' if it goes on. The event log knows before the run does."""
+async def _orders(session: AsyncSession, run: Run, leaving: Mapping[str, Any]) -> tuple[str, str]:
+    """Say what ended the run, and what holds it: '' for what does not. The event log knows before the run does."""
+    held = ""
     for event in (await session.exec(exit_events, params=leaving)).all():
-        if event.kind == "exit":
-            return str(Order(event.data["actor"], event.data["reason"]))
-        if _concerns(run, event):
-            return event.name
-    return ""
+        match event.kind:
+            case "exit":
+                return str(Order(event.data["actor"], event.data["reason"])), held
+            case "pause":
+                held = str(Order(event.data["actor"], event.data["reason"]))
+            case _ if _concerns(run, event):
+                return event.name, held
+    return "", held
 
 
 def _concerns(run: Run, event: AcceptedEvent) -> bool:

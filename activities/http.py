@@ -14,9 +14,9 @@ from activities.transport import Ambiguous, OutOfReach
 TIMEOUT_SECONDS = 15
 
 
-def client(headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
-    """Return a client for one message; what is slow to make is shared among them."""
-    return httpx.AsyncClient(verify=_tls_context(), timeout=TIMEOUT_SECONDS, headers=headers)
+def client(headers: Mapping[str, str] | None = None, *, direct: bool = False) -> httpx.AsyncClient:
+    """Return a client for one message; what is slow to make is shared among them. A `direct` one uses no proxy."""
+    return httpx.AsyncClient(verify=_tls_context(), timeout=TIMEOUT_SECONDS, headers=headers, trust_env=not direct)
 
 
 @contextmanager

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import Boolean, bindparam, or_, update
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from store.closing import end_after_run
 from store.tables import Delivery, Run
 from workflows.rules import Verdict
 from workflows.run import Receipt
@@ -28,9 +30,18 @@ messages = Delivery.__table__  # type: ignore[attr-defined]
 ended = (
     update(messages)
     .where(messages.c.key == bindparam("message"))
-    .values(status=bindparam("status"), reason=bindparam("reason"), provider_id=bindparam("provider_id"), leased_until=None)
+    .values(
+        status=bindparam("status"),
+        reason=bindparam("reason"),
+        provider_id=bindparam("provider_id"),
+        leased_until=None,
+        retry_at=bindparam("retry_at"),
+    )
 )
-ended_by_holder = ended.where(messages.c.attempts == bindparam("attempt"), messages.c.status == "intent")
+doubted = or_(messages.c.doubted, bindparam("doubted", type_=Boolean()))
+by_holder = (messages.c.attempts == bindparam("attempt"), messages.c.status == "intent")
+ended_by_holder = ended.where(*by_holder).values(doubted=doubted)
+doubted_by_holder = update(messages).where(messages.c.key == bindparam("message"), *by_holder).values(doubted=True)
 
 
 def new_row(dispatch: Dispatch, run: Run, now: datetime) -> Delivery:
@@ -83,18 +94,40 @@ def expose(row: Delivery, now: datetime) -> None:
         row.exposed_at = row.exposed_at or now
 
 
-def begin(row: Delivery, now: datetime, clock: datetime) -> None:
-    """Record the intent to send, leased by the database's clock to one attempt."""
+def begin(row: Delivery, now: datetime, clock: datetime, to: str) -> None:
+    """Record the intent to send, leased by the database's clock to one attempt. `to` is a keyed hash of where to."""
     row.status, row.reason, row.retry_at, row.at, row.saw = "intent", "", None, now, {}
     row.attempts += 1
-    row.begun_at = clock
+    row.begun_at, row.sent_to = clock, to
     row.leased_until = clock + LEASE
 
 
-async def end(session: AsyncSession, key: str, attempt: int, status: str, reason: str = "", provider_id: str | None = None) -> None:
-    """Record how an attempt ended. That it was sent holds whatever came between; the rest only while the attempt has the lease."""
-    how = {"message": key, "status": status, "reason": reason, "provider_id": provider_id}
+async def end(
+    session: AsyncSession,
+    key: str,
+    attempt: int,
+    status: str,
+    reason: str = "",
+    *,
+    provider_id: str | None = None,
+    doubted: bool = False,
+    retry_at: datetime | None = None,
+) -> Receipt | None:
+    """Record how an attempt ended, `doubted` if nobody knows. Returns what is decided for good by now, None if nothing is.
+
+    That it was sent holds whatever came between; the rest only while the attempt has the lease.
+    """
+    how = {"message": key, "status": status, "reason": reason, "provider_id": provider_id, "retry_at": retry_at}
     if status == "sent":
         await session.exec(ended, params=how)
-    else:
-        await session.exec(ended_by_holder, params={**how, "attempt": attempt})
+        return Receipt("sent")
+    found = await session.exec(ended_by_holder, params={**how, "attempt": attempt, "doubted": doubted})
+    if not found.rowcount:
+        await end_after_run(await session.connection(), key, attempt, status, reason)
+    row = (await session.exec(select(Delivery).where(Delivery.key == key))).first()
+    return None if row is None else answered(row)
+
+
+async def doubt(session: AsyncSession, key: str, attempt: int) -> None:
+    """Record that nobody knows how an attempt ended. It keeps its lease: what the provider has taken may show a little later."""
+    await session.exec(doubted_by_holder, params={"message": key, "attempt": attempt})

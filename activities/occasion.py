@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -11,19 +11,37 @@ from sqlalchemy import bindparam
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 
+from activities.links import Links
 from activities.render import Occasion, Unanswered
 from activities.whereabouts import zone_of
 from settings import Settings
+from store.links import Ticket, confirm_url
 from store.session import Store
-from store.tables import AcceptedEvent, Person, Run
+from store.tables import AcceptedEvent, Consent, Person, Run
+from workflows.policy import in_force
+from workflows.reading import read_by
+from workflows.traits import is_private
+from workflows.transitions import ConsentRequested
 from workflows.wire import Dispatch
 
 STORE_SECONDS = 10
 HAPPENED = ("pending", "routed", "unknown")
+TRACKING = "tracking"  # the topic under which people say whether it may be looked what they open and click
 
 
+of_tracking = (
+    select(Consent.granted)
+    .where(
+        Consent.person_id == Run.person_id,
+        col(Consent.topic).in_((TRACKING, "*")),
+        col(Consent.channel).in_(("email", "*")),
+        col(Consent.pending).is_(False),
+    )
+    .order_by(col(Consent.id).desc())
+    .limit(1)
+)
 told = (
-    select(Run.journey, Person, AcceptedEvent.data)
+    select(Run, Person, AcceptedEvent.data, of_tracking.correlate(Run).scalar_subquery())
     .join(Person, col(Person.id) == Run.person_id)
     .outerjoin(AcceptedEvent, col(AcceptedEvent.id) == Run.trigger_id)
     .where(Run.id == bindparam("run"))
@@ -42,17 +60,45 @@ async def occasion(store: Store, settings: Settings, dispatch: Dispatch, now: da
         found = (await session.exec(told, params={"run": dispatch.run_id})).first()
     if found is None:
         return None
-    journey, person, trigger = found
+    run, person, trigger, granted = found
     assert person.id is not None
     return person.id, Occasion(
         user=_user(person),
-        event=trigger or {},
-        journey=journey,
+        event={**(trigger or {}), **_to_confirm(settings, run, person, trigger or {}, dispatch.key)},
+        journey=run.journey,
         data=dispatch.data,
         now=now,
         zone=zone_of(person, settings),
         did=_counting(store, person.id),
+        links=Links(
+            settings,
+            Ticket(person.id, dispatch.key, dispatch.topic, dispatch.channel),
+            transactional=dispatch.transactional,
+            tracked=settings.tracking and dispatch.tracked and _may_track(granted),
+            secrets=tuple(_secrets(person)),
+        ),
     )
+
+
+def _may_track(granted: bool | None) -> bool:
+    return not in_force().topic(TRACKING).opt_in if granted is None else granted
+
+
+def _secrets(person: Person) -> Iterator[str]:
+    """Yield the person's addresses, and what else of theirs no event may tell."""
+    yield from filter(None, (person.email, person.phone))
+    yield from (str(value) for name, value in person.traits.items() if is_private(name) and value not in ("", None, True, False))
+
+
+def _to_confirm(settings: Settings, run: Run, person: Person, trigger: Mapping[str, Any], message: str) -> dict[str, str]:
+    """Say what is to be confirmed, and by which link, where that is what a run is about. The link enters no history."""
+    if run.trigger != ConsentRequested.name or person.id is None or not person.email:
+        return {}
+    topic = in_force().topic(str(trigger.get("topic", "")))
+    return {
+        "title": read_by(topic.title, [person.locale, settings.locale]) or topic.name,
+        "confirm_url": confirm_url(settings, person.id, person.email, topic.name, message),
+    }
 
 
 def _user(person: Person) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from sqlalchemy import delete
 from sqlmodel import col
 
 from activities.http import client, speaking_to
+from activities.provider_errors import ProviderErrors, provider_errors
+from activities.refusals import refusal
 from activities.transport import Ambiguous, Content, Failure, OutOfReach, Parcel, Throttled, Undeliverable
 from store.session import Store
 from store.tables import Device
@@ -34,8 +36,9 @@ class Push:
     FCM takes no idempotency key, but a notification with the same tag replaces the one before it on the device.
     """
 
-    def __init__(self, store: Store, credentials_file: Path, base_url: str) -> None:
+    def __init__(self, store: Store, credentials_file: Path, base_url: str, errors: ProviderErrors | None = None) -> None:
         self._store = store
+        self._errors = errors or provider_errors()
         self._base_url = base_url
         self._login = _credentials(credentials_file)
 
@@ -49,7 +52,7 @@ class Push:
         url = f"{self._base_url}/v1/projects/{self._login.project_id}/messages:send"
         headers = {"Authorization": f"Bearer {self._login.token}"}
         async with client(headers) as http:
-            sends = (_send(http, url, notification(parcel, token)) for token in parcel.recipients)
+            sends = (_send(http, url, notification(parcel, token), self._errors) for token in parcel.recipients)
             answers = await asyncio.gather(*sends, return_exceptions=True)
         gone = [token for token, answer in zip(parcel.recipients, answers, strict=True) if isinstance(answer, NoSuchDevice)]
         await self._forget(gone)
@@ -92,29 +95,33 @@ def _data(content: Content) -> dict[str, str]:
     return {"action": content.action, "link": content.action_url} if content.action_url else {}
 
 
-async def _send(http: httpx.AsyncClient, url: str, body: dict[str, Any]) -> str:
+async def _send(http: httpx.AsyncClient, url: str, body: dict[str, Any], errors: ProviderErrors) -> str:
     with speaking_to("FCM"):
         answer = await http.post(url, json=body)
     if not answer.is_success:
-        raise _classed(answer)
+        raise _classed(answer, errors)
     try:
         return str(answer.json()["name"])
     except (ValueError, LookupError, TypeError) as error:
         raise Ambiguous("what answers is not FCM") from error
 
 
-def _classed(answer: httpx.Response) -> Exception:
-    """Tell apart what FCM refuses: https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode"""
+def _classed(answer: httpx.Response, errors: ProviderErrors) -> Exception:
+    """Tell apart what FCM refuses, by the table: https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode"""
     status, message, details = _error(answer)
-    code = next((each.get("errorCode", "") for each in details if each.get("@type") == FCM_ERROR), "")
-    said, told = f"FCM says {answer.status_code} {code or status}: {message}", f"FCM {answer.status_code} {code}".strip()
-    if code in ("UNREGISTERED", "SENDER_ID_MISMATCH") or (answer.status_code == 400 and _blames_token(details)):
-        return NoSuchDevice(said, told)
+    named = next((each.get("errorCode", "") for each in details if each.get("@type") == FCM_ERROR), "")
+    code = "INVALID_TOKEN" if answer.status_code == 400 and _blames_token(details) else named or status
+    said, told = f"FCM says {answer.status_code} {code}: {message}", f"FCM {answer.status_code} {code}".strip()
+    otherwise: Failure | None = None
     if answer.status_code in (429, 503):
-        return Throttled(said, _retry_after(answer), told)
-    if answer.status_code in (401, 403):  # our account: the person is not at fault, and an operator can help
-        return OutOfReach(said, told)
-    return Ambiguous(said, told) if answer.is_server_error else Undeliverable(said, told)
+        otherwise = Throttled(said, _retry_after(answer), told)
+    elif answer.status_code in (401, 403):  # our account: the person is not at fault, and an operator can help
+        otherwise = OutOfReach(said, told)
+    elif answer.is_server_error:
+        return Ambiguous(said, told)
+    if (rule := errors.known("fcm", code)) is not None and rule.kind == "remove_token":
+        return NoSuchDevice(said, told)
+    return refusal(errors, "fcm", code, said, told, otherwise)
 
 
 def _blames_token(details: list[dict[str, Any]]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,19 +14,24 @@ from zoneinfo import ZoneInfo
 import mrml
 from babel import Locale, UnknownLocaleError
 from jinja2 import TemplateNotFound, TemplatesNotFound, TemplateSyntaxError
+from pydantic_core import from_json
 
 from activities.formats import Reader, reader
+from activities.links import Links
+from activities.marking import marked
 from activities.plain_text import plain_text
 from activities.templates import Library, TooMuch, Words, bounded, language_tags
 from activities.transport import Content, Failure
 
-OWN_NAMES = frozenset(("user", "event", "now", "did", "journey", "locale"))
+OWN_NAMES = frozenset(("user", "event", "now", "did", "journey", "locale", "unsubscribe_url", "preferences_url"))
 HEADERS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {  # by channel: what a header must say, and what it may
     "email": (frozenset(("subject",)), frozenset()),
     "sms": (frozenset(), frozenset()),
     "push": (frozenset(("title",)), frozenset(("action",))),
     "in_app": (frozenset(("title",)), frozenset(("action",))),
+    "webhook": (frozenset(), frozenset()),
 }
+EXTENSIONS = {"email": "mjml", "webhook": "json"}  # of others, txt
 
 
 class BadTemplate(Failure):
@@ -38,7 +44,7 @@ class Unanswered(Exception):
 
 @dataclass(frozen=True)
 class Occasion:
-    """What a message is rendered for: who reads it, when, and what there is to say."""
+    """What a message is rendered for: who reads it, when, what there is to say, and where its links lead."""
 
     user: Mapping[str, Any]
     event: Mapping[str, Any]
@@ -47,6 +53,7 @@ class Occasion:
     now: datetime
     zone: ZoneInfo
     did: Callable[..., int]
+    links: Links | None = None
 
 
 def render(library: Library, channel: str, template: str, occasion: Occasion, default_locale: str) -> Content:
@@ -57,26 +64,31 @@ def render(library: Library, channel: str, template: str, occasion: Occasion, de
         misnamed = f"{channel}/{template}: the journey's data uses Sojourn's own name {names}; call it something else"
         raise BadTemplate(misnamed, misnamed)
     try:
-        words = library.find(channel, template, "mjml" if channel == "email" else "txt", locale)
-        return bounded(lambda: _filled(library, channel, words, occasion, _conventions(words, locale, default_locale)))
+        words = library.find(channel, template, EXTENSIONS.get(channel, "txt"), locale)
+        return bounded(lambda: _filled(library, channel, words, occasion, default_locale))
     except (BadTemplate, Unanswered):
         raise
     except Exception as error:
         raise _bad(error, library.folder, f"{channel}/{template}") from error
 
 
-def _filled(library: Library, channel: str, words: Words, occasion: Occasion, conventions: Locale) -> Content:
+def _filled(library: Library, channel: str, words: Words, occasion: Occasion, default_locale: str) -> Content:
+    reads = occasion.user["locale"] or default_locale
+    conventions = _conventions(words, reads, default_locale)
     variables = _variables(occasion, conventions)
     token = reader.set(Reader(occasion.zone, conventions))
     try:
         header = _header(channel, words, variables)
         body = words.body.render(variables).strip()
+        if channel == "webhook":
+            return Content(_json(words, body))
         if channel != "email":
             label, url = _action(words, header["action"]) if "action" in header else ("", "")
             return Content(body, header.get("title", ""), action=label, action_url=url)
         html = _html(words, body)
-        text = library.beside(words, "txt")
-        return Content(text.body.render(variables).strip() if text else plain_text(html), header["subject"], html)
+        beside = library.beside(words, "txt")
+        text = beside.body.render(variables).strip() if beside else plain_text(html)
+        return marked(Content(text, header["subject"], html), occasion.links, reads, words.tag or default_locale)
     finally:
         reader.reset(token)
 
@@ -90,6 +102,8 @@ def _variables(occasion: Occasion, conventions: Locale) -> dict[str, Any]:
         "did": occasion.did,
         "journey": occasion.journey,
         "locale": str(conventions).replace("_", "-"),
+        "unsubscribe_url": occasion.links.unsubscribe_url if occasion.links else "",
+        "preferences_url": occasion.links.preferences_url if occasion.links else "",
     }
 
 
@@ -119,6 +133,18 @@ def _action(words: Words, action: str) -> tuple[str, str]:
         needed = "write it as `label -> address`"
         raise BadTemplate(f"{words.name}: action is {action!r}; {needed}", f"{words.name}: action: {needed}")
     return label, url
+
+
+def _json(words: Words, text: str) -> str:
+    try:
+        data = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        invalid = f"{words.name}: what it makes is not JSON"
+        raise BadTemplate(f"{invalid}: {error}", invalid) from error
+    if not isinstance(data, dict):
+        listed = f"{words.name}: what it makes is not a JSON object; begin it with {{"
+        raise BadTemplate(listed, listed)
+    return json.dumps(data, indent=2, ensure_ascii=False)
 
 
 def _html(words: Words, mjml: str) -> str:

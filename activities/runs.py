@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import bindparam, func, update
@@ -12,11 +12,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.ledger import answered, conclude, new_row
+from store.closing import CUT_SHORT, conclude_messages
 from store.many import among
 from store.session import Store, announce
-from store.tables import AcceptedEvent, Assignment, Person, Run
+from store.tables import AcceptedEvent, Assignment, Delivery, Person, Run
 from workflows.experiment import variant
-from workflows.wire import ASSIGN, CLOSE, Assignation, Closing
+from workflows.run import Receipt
+from workflows.wire import ASSIGN, CLOSE, CONCLUDE, Assignation, Closing, Conclusion
 
 runs = Run.__table__  # type: ignore[attr-defined]
 events = AcceptedEvent.__table__  # type: ignore[attr-defined]
@@ -53,22 +56,48 @@ class Runs:
 
     @property
     def activities(self) -> list[Callable[..., Any]]:
-        return [self.close_run, self.assign_variant]
+        return [self.close_run, self.conclude_message, self.assign_variant]
 
     @activity.defn(name=CLOSE)
     async def close_run(self, closing: Closing) -> None:
-        """Close a run's row, once, and have the triggers that came too late for it, and began no run yet, considered again."""
+        """Close a run's row, once, conclude what it leaves unfinished, and have the triggers that came too late for it, and
+        began no run yet, considered again.
+        """
         async with self.store.write() as session:
             found = await _owner(session, closing.run_id)
             if found is None:
                 return
             over = {"run": closing.run_id, "how": closing.status, "why": closing.reason, "at": closing.at}
-            await session.exec(close, params=over)
+            if (await session.exec(close, params=over)).rowcount:
+                await conclude_messages(await session.connection(), closing.run_id, closing.at)
             # A run closes twice if an event reaches it in between: what that one brought is handed back too.
             if closing.reconsider:
                 person_id, _, journey = found
                 await session.exec(consider_again, params={"late": closing.reconsider, "person": person_id, "into": journey})
                 await announce(await session.connection())
+
+    @activity.defn(name=CONCLUDE)
+    async def conclude_message(self, what: Conclusion) -> Receipt:
+        """Record what became of a message without its gate, and return what holds: what the ledger had decided for good stands.
+
+        An attempt that was begun and has not ended may have arrived, whatever the run knows.
+        """
+        dispatch, receipt = what.dispatch, what.receipt
+        async with self.store.write() as session:
+            if await _owner(session, dispatch.run_id) is None:
+                return receipt
+            run = await session.get_one(Run, dispatch.run_id)
+            row = await session.get(Delivery, dispatch.key) or new_row(dispatch, run, what.at)
+            if (holds := answered(row)) is not None:
+                return replace(holds, message=dispatch.key)
+            lease = row.leased_until
+            if row.doubted or lease is not None:
+                receipt = conclude(row, "unknown", CUT_SHORT, what.at)
+                row.leased_until = lease  # its attempt, if it lives, says how it ended
+            else:
+                receipt = conclude(row, receipt.status, receipt.reason, what.at)
+            session.add(row)
+        return replace(receipt, message=dispatch.key)
 
     @activity.defn(name=ASSIGN)
     async def assign_variant(self, asked: Assignation) -> str:

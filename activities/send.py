@@ -6,22 +6,28 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.doubt import GIVEN_UP, HELD, Finding, Inquiry, doubtful, held, look_up, takes_key, without_others
 from activities.gate import Case, facts, holdout_of, look
-from activities.ledger import answered, begin, conclude, end, expose, new_row, refuse
+from activities.ledger import LEASE, answered, begin, conclude, doubt, end, expose, new_row, refuse
 from activities.occasion import occasion
 from activities.render import BadTemplate, Occasion, render
+from activities.segments import segments
 from activities.telling import told
 from activities.templates import Library
-from activities.transport import Ambiguous, Content, Local, Outlet, Parcel, Throttled, Transport, Undeliverable
+from activities.transport import Ambiguous, Content, Finds, Local, Outlet, OutOfReach, Parcel, Throttled, Transport, Undeliverable
 from settings import Settings
+from store.hashing import hash_of
 from store.sending import lock_to_send
 from store.session import Store
+from store.suppressions import PREFIXES, suppress_name
 from store.tables import Assignment, Delivery
 from workflows.policy import in_force
 from workflows.rules import Facts, decide
@@ -32,7 +38,6 @@ log = logging.getLogger(__name__)
 
 PROVIDER_SECONDS = 20
 THREADS = ThreadPoolExecutor(4, "render")  # of their own: a template may wait for the store, which may need the common ones
-CUT_OFF = "an attempt was cut off and may have arrived"
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,31 @@ class Attempt:
     parcel: Parcel
     transport: Transport
     number: int
+    expires: datetime
+    in_doubt: bool  # an earlier attempt may have arrived
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A message to be sent at a moment of the run's clock: what it says, or why that cannot be rendered."""
+
+    dispatch: Dispatch
+    person_id: int
+    journey: str
+    content: Content | str
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What is decided by, under the person's lock. `to` is a keyed hash of where to."""
+
+    dispatch: Dispatch
+    case: Case
+    known: Facts
+    parcel: Parcel | str
+    to: str
+    finding: Finding | None
 
 
 @dataclass(frozen=True)
@@ -59,14 +89,10 @@ class Sender:
         if found is None:
             return _nobody(dispatch)
         person_id, what = found
-        content = await self._content(dispatch, what)
-        policy = in_force()
-        async with self.store.write() as session:
-            await lock_to_send(session, person_id)
-            case = await look(session, dispatch, what.journey, policy, now)
-            if case is None:
-                return _nobody(dispatch)
-            claimed = self._claim(session, case, facts(case, dispatch, now, self.settings, policy), dispatch, content)
+        wish = Wish(dispatch, person_id, what.journey, await self._content(dispatch, what), now)
+        claimed = await self._claim(wish)
+        while isinstance(claimed, Inquiry):
+            claimed = await self._claim(wish, await look_up(claimed))
         receipt = claimed if isinstance(claimed, Receipt) else await self._hand_over(claimed)
         return replace(receipt, message=dispatch.key)
 
@@ -81,31 +107,72 @@ class Sender:
             log.error("%s cannot be rendered and is not sent: %s", dispatch.key, why)
             return why
 
-    def _claim(
-        self, session: AsyncSession, case: Case, known: Facts, dispatch: Dispatch, content: Content | str
-    ) -> Receipt | Attempt:
-        """Decide, and write down what was decided, in the caller's transaction."""
-        now = known.now
-        row = case.row or new_row(dispatch, case.run, now)
-        if case.row is not None and (receipt := answered(row)):
+    async def _claim(self, wish: Wish, finding: Finding | None = None) -> Receipt | Attempt | Inquiry:
+        """Decide, by the facts of this moment and what the provider has said of an attempt in doubt, and write it down."""
+        dispatch, policy = wish.dispatch, in_force()
+        async with self.store.write() as session:
+            await lock_to_send(session, wish.person_id)
+            case = await look(session, dispatch, wish.journey, policy, wish.now)
+            if case is None:
+                return _nobody(dispatch)
+            turn = Turn(
+                dispatch,
+                case,
+                facts(case, dispatch, wish.now, self.settings, policy),
+                _parcel(case, wish),
+                hash_of(await session.connection(), " ".join(sorted(case.recipients))),
+                finding and await without_others(session, finding, dispatch.channel),
+            )
+            return self._settle(turn) or self._decide(session, turn)
+
+    def _settle(self, turn: Turn) -> Receipt | Inquiry | None:
+        """Say what became of earlier attempts; None if there may be another."""
+        row, parcel, finding = turn.case.row, turn.parcel, turn.finding
+        if row is None:
+            return None
+        if receipt := answered(row):
             return receipt
-        outlet = self.outlet(dispatch.channel, case.recipients)
-        in_doubt = case.row is not None and row.status == "intent"
-        row.doubted |= in_doubt
-        if in_doubt:
-            _leave_to_its_holder(row, case.clock)
-            if not self._may_repeat(outlet, dispatch.channel):
-                return self._doubtful(row, now)
+        if row.status == "held":
+            return held(row, turn.known)
+        if row.status != "intent":
+            return None
+        _leave_to_its_holder(row, turn.case.clock)
+        row.doubted = True
+        outlet = self.outlet(row.channel, turn.case.recipients)
+        if takes_key(outlet):
+            return None
+        if isinstance(outlet, Finds) and isinstance(parcel, Parcel) and row.begun_at is not None and row.sent_to == turn.to:
+            if finding is None or finding.attempt != row.attempts:
+                return Inquiry(parcel, outlet, row.attempts, row.begun_at)
+            if finding.ids is not None:
+                row.provider_id = next(iter(finding.ids), None)
+                return conclude(row, "sent", "", turn.known.now) if finding.ids else None
+        return doubtful(row, turn.known, self.settings)
+
+    def _decide(self, session: AsyncSession, turn: Turn) -> Receipt | Attempt:
+        """Ask the gate, and write down what it says, in the caller's transaction."""
+        case, known, parcel, now = turn.case, turn.known, turn.parcel, turn.known.now
+        row = case.row or new_row(turn.dispatch, case.run, now)
+        in_doubt = bool(row.doubted) and not (turn.finding and turn.finding.denies(row.attempts))
         verdict = decide(known)
         session.add(row)
         if case.held_out is None and known.policy.holdout and not known.transactional and verdict.reason in ("", "holdout"):
             session.add(_sampled(known, case.run.person_id))
-        if verdict.status != "send" and not (verdict.status == "deferred" and isinstance(content, str)):
+        if verdict.status != "send" and not (verdict.status == "deferred" and isinstance(parcel, str)):
             return refuse(row, verdict, now, in_doubt=in_doubt)
         expose(row, now)
-        if isinstance(content, str):
-            return conclude(row, "failed", f"template: {content}", now)
-        return _begin(session, row, outlet, _parcel(case, dispatch, content, now), case.clock)
+        if isinstance(parcel, str):
+            return conclude(row, "unknown" if in_doubt else "failed", f"template: {parcel}", now)
+        outlet = self.outlet(row.channel, case.recipients)
+        if isinstance(outlet, Local):
+            outlet.write(session, parcel)
+            row.attempts += 1
+            receipt = conclude(row, "sent", "", parcel.at)
+            row.saw = _weight(parcel)
+            return receipt
+        begin(row, now, case.clock, turn.to)
+        row.saw = _weight(parcel)
+        return Attempt(parcel, outlet, row.attempts, known.expires, in_doubt)
 
     async def _hand_over(self, attempt: Attempt) -> Receipt:
         """Call the provider, and record what may be told of its answer: it enters the run's history."""
@@ -120,29 +187,50 @@ class Sender:
         log.warning("%s was not sent: %s: %s", attempt.parcel.key, type(error).__name__, reason)
         match error:
             case Undeliverable():
-                return await self._end(attempt, "failed", reason)
-            case Ambiguous() | TimeoutError() if not self._may_repeat(attempt.transport, attempt.parcel.channel):
-                return await self._end(attempt, "unknown", self._in_doubt_reason(attempt.parcel.channel))
+                return await self._end(attempt, "unknown" if attempt.in_doubt else "failed", reason, refused=error)
+            case OutOfReach(tries=int() as tries) if attempt.number >= tries:
+                return await self._end(attempt, "unknown" if attempt.in_doubt else "failed", reason)
+            case Ambiguous() | TimeoutError():
+                return await self._perhaps_sent(attempt, reason)
         await self._end(attempt, "retrying", reason)
         if isinstance(error, Throttled):
             raise _again(reason, "Throttled", error.retry_after, ApplicationErrorCategory.BENIGN) from None
-        raise _again(reason, "Ambiguous" if isinstance(error, Ambiguous | TimeoutError) else "OutOfReach") from None
+        raise _again(reason, "OutOfReach") from None
 
-    async def _end(self, attempt: Attempt, status: str, reason: str = "", provider_id: str | None = None) -> Receipt:
+    async def _perhaps_sent(self, attempt: Attempt, reason: str) -> Receipt:
+        """Do what its channel does with a message in doubt. Who can look it up does so when this attempt's lease is over."""
+        policy = self.settings.on_ambiguous.get(attempt.parcel.channel, "drop")
+        if not takes_key(attempt.transport) and isinstance(attempt.transport, Finds):
+            async with self.store.write() as session:
+                await doubt(session, attempt.parcel.key, attempt.number)
+            raise _again(reason, "Ambiguous", LEASE) from None
+        if takes_key(attempt.transport) or policy == "resend":
+            await self._end(attempt, "retrying", reason, doubted=True)
+            raise _again(reason, "Ambiguous") from None
+        if policy == "drop":
+            return await self._end(attempt, "unknown", GIVEN_UP, doubted=True)
+        waiting = Receipt("deferred", HELD, attempt.expires)
+        return await self._end(attempt, "held", HELD, doubted=True, waiting=waiting)
+
+    async def _end(
+        self,
+        attempt: Attempt,
+        status: str,
+        reason: str = "",
+        *,
+        provider_id: str | None = None,
+        doubted: bool = False,
+        waiting: Receipt | None = None,
+        refused: Undeliverable | None = None,
+    ) -> Receipt:
+        """Record how the attempt ended, and answer what holds now: its message may have been settled otherwise meanwhile."""
+        until = waiting.retry_at if waiting else None
         async with self.store.write() as session:
-            await end(session, attempt.parcel.key, attempt.number, status, reason, provider_id)
-        return Receipt("sent" if status == "sent" else "failed", reason)
-
-    def _may_repeat(self, outlet: Outlet, channel: str) -> bool:
-        keyed = isinstance(outlet, Local) or outlet.keyed
-        return keyed or self.settings.on_ambiguous.get(channel) == "resend"
-
-    def _doubtful(self, row: Delivery, now: datetime) -> Receipt:
-        return conclude(row, "unknown", self._in_doubt_reason(row.channel), now)
-
-    def _in_doubt_reason(self, channel: str) -> str:
-        held = self.settings.on_ambiguous.get(channel) == "hold"
-        return f"held: {CUT_OFF}" if held else f"unknown: {CUT_OFF}"
+            if refused is not None and refused.suppress:
+                await _suppress(await session.connection(), attempt.parcel, refused)
+            key, number = attempt.parcel.key, attempt.number
+            known = await end(session, key, number, status, reason, provider_id=provider_id, doubted=doubted, retry_at=until)
+        return known or waiting or Receipt("failed", reason)
 
 
 def _sampled(known: Facts, person_id: int) -> Assignment:
@@ -151,31 +239,37 @@ def _sampled(known: Facts, person_id: int) -> Assignment:
     return Assignment(person_id=person_id, experiment=holdout_of(known.policy), variant=variant, at=known.now)
 
 
+async def _suppress(connection: AsyncConnection, parcel: Parcel, refused: Undeliverable) -> None:
+    """Let nothing go to the parcel's address any more, whoever uses it."""
+    prefix = PREFIXES[parcel.channel]
+    for recipient in parcel.recipients:
+        await suppress_name(connection, f"{prefix}{recipient.lower()}", parcel.channel, refused.suppress, refused.source)
+
+
+def _weight(parcel: Parcel) -> dict[str, Any]:
+    """Return what a text is billed as."""
+    return asdict(segments(parcel.content.text)) if parcel.channel == "sms" else {}
+
+
 def _nobody(dispatch: Dispatch) -> Receipt:
     """Answer a run that has no row: its person was erased, or an older backup put back."""
     return Receipt("exited", f"there is no run {dispatch.run_id}: its person was erased")
 
 
-def _begin(session: AsyncSession, row: Delivery, outlet: Outlet, parcel: Parcel, clock: datetime) -> Receipt | Attempt:
-    if isinstance(outlet, Local):
-        outlet.write(session, parcel)
-        row.attempts += 1
-        return conclude(row, "sent", "", parcel.at)
-    begin(row, parcel.at, clock)
-    return Attempt(parcel, outlet, row.attempts)
-
-
-def _parcel(case: Case, dispatch: Dispatch, content: Content, now: datetime) -> Parcel:
+def _parcel(case: Case, wish: Wish) -> Parcel | str:
+    """Return what is to be delivered, or why it cannot be rendered."""
+    if isinstance(wish.content, str):
+        return wish.content
     return Parcel(
-        key=dispatch.key,
-        run_id=dispatch.run_id,
+        key=wish.dispatch.key,
+        run_id=wish.dispatch.run_id,
         person_id=case.run.person_id,
         journey=case.run.journey,
-        template=dispatch.template,
-        channel=dispatch.channel,
+        template=wish.dispatch.template,
+        channel=wish.dispatch.channel,
         recipients=case.recipients,
-        content=content,
-        at=now,
+        content=wish.content,
+        at=wish.now,
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, Tem
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import Markup
 
 from activities.formats import FILTERS
 
@@ -49,13 +52,14 @@ class Library:
         self.folder = folder
         self._files = _Files(folder)
         self._environment = _Sandbox(self._files)
+        self._json = _Sandbox(self._files, _as_json)
         self._header = lru_cache(maxsize=1024)(self._environment.from_string)
 
     def find(self, channel: str, name: str, extension: str, locale: str) -> Words:
         """Return the file that is closest to the locale. Raises jinja2's TemplateNotFound and TemplateSyntaxError."""
         tags = [*language_tags(locale), ""]
         names = [f"{channel}/{name}{tag and '.' + tag}.{extension}" for tag in tags]
-        body = self._environment.select_template(names)
+        body = (self._json if extension == "json" else self._environment).select_template(names)
         assert body.name is not None
         header = {key: self._header(value) for key, value in self._files.headers[body.name].items()}
         return Words(body.name, tags[names.index(body.name)], header, body)
@@ -118,8 +122,10 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     code_generator_class = _Bounded
     intercepted_binops = frozenset(("*", "**"))
 
-    def __init__(self, files: FileSystemLoader) -> None:
-        super().__init__(loader=files, undefined=StrictUndefined, autoescape=_is_markup, keep_trailing_newline=False)
+    def __init__(self, files: FileSystemLoader, written: Callable[[Any], Any] | None = None) -> None:
+        super().__init__(
+            loader=files, undefined=StrictUndefined, autoescape=_is_markup, keep_trailing_newline=False, finalize=written
+        )
         self.filters.update(FILTERS)
 
     def measured(self, items: Iterable[T]) -> Iterator[T]:
@@ -149,6 +155,19 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 def _measure() -> None:
     if time.thread_time() > _until.get():
         raise TooMuch(f"the template takes more than {SECONDS:g} s; look for a loop without an end")
+
+
+def _as_json(value: Any) -> str:
+    """Return what stands for a value in a `.json` file: whatever it is, it cannot end its string and go on as something else."""
+    if isinstance(value, Markup):  # by the filter `tojson`
+        return str(value)
+    return json.dumps(value, default=_plain, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def _is_markup(name: str | None) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
@@ -11,13 +12,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 @dataclass(frozen=True)
 class Content:
-    """What a message says. `subject` is the title where a channel has titles; `html` an e-mail's only."""
+    """What a message says. `subject` is the title where a channel has titles; `html` and further `headers` an e-mail's only."""
 
     text: str
     subject: str = ""
     html: str = ""
     action: str = ""
     action_url: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,14 @@ class Failure(Exception):
 
 
 class Undeliverable(Failure):
-    """The provider refused this message for good."""
+    """The provider refused this message for good.
+
+    `suppress` is the cause for which nothing may go to the address any more, '' if it may; `source` what shows it.
+    """
+
+    def __init__(self, text: str, code: str = "", *, suppress: str = "", source: str = "") -> None:
+        super().__init__(text, code)
+        self.suppress, self.source = suppress, source
 
 
 class Throttled(Failure):
@@ -59,7 +68,11 @@ class Throttled(Failure):
 
 
 class OutOfReach(Failure):
-    """The provider cannot take the message now, and has not taken it."""
+    """The provider cannot take the message now, and has not taken it. After so many `tries` in all it has failed, if any."""
+
+    def __init__(self, text: str, code: str = "", tries: int | None = None) -> None:
+        super().__init__(text, code)
+        self.tries = tries
 
 
 class Ambiguous(Failure):
@@ -78,6 +91,27 @@ class Transport(Protocol):
         Raises Undeliverable, Throttled, OutOfReach or Ambiguous as they apply, also TimeoutError for what is ambiguous; any
         other exception means that the provider was out of reach and has not taken it.
         """
+        ...
+
+
+@runtime_checkable
+class Finds(Protocol):
+    """A provider that can be asked afterwards what it has taken."""
+
+    async def find(self, parcel: Parcel, since: datetime) -> Sequence[str]:
+        """Return its ids for messages like this one that it has taken since then; none if it has surely not taken it.
+
+        `since` is by the database's clock. Raises whatever it likes if it cannot tell.
+        """
+        ...
+
+
+@runtime_checkable
+class Lasting(Protocol):
+    """A provider to which connections are kept."""
+
+    async def close(self) -> None:
+        """End them."""
         ...
 
 

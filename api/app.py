@@ -9,7 +9,28 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from temporalio.client import Client
 
-from api import audit, collect, events, health, inbox, journeys, mailbox, orders, people, privacy, runs, segments
+from api import (
+    audit,
+    choices,
+    collect,
+    consents,
+    endpoints,
+    events,
+    health,
+    held,
+    inbox,
+    journeys,
+    mailbox,
+    orders,
+    people,
+    privacy,
+    runs,
+    segments,
+    stops,
+    suppressions,
+    twilio,
+    unsubscribe,
+)
 from api.errors import handle_errors
 from api.shed import Load
 from connecting import connect, open_store
@@ -33,6 +54,27 @@ TAGS = [
     {"name": "Keys and audit", "description": "Who may do what, and who did what, and why."},
     {"name": "Health", "description": "How each part is."},
 ]
+PARTS = (  # in this order: a person's door without more after it comes after those with
+    events,
+    runs,
+    orders,
+    journeys,
+    segments,
+    privacy,
+    inbox,
+    consents,
+    suppressions,
+    held,
+    stops,
+    endpoints,
+    twilio,
+    unsubscribe,
+    people,
+    audit,
+    health,
+    choices,
+    mailbox,
+)
 
 
 def create_app(settings: Settings, store: Store | None = None, temporal: Client | None = None) -> FastAPI:
@@ -52,7 +94,7 @@ def create_app(settings: Settings, store: Store | None = None, temporal: Client 
         _stand_on(app, store)
     handle_errors(app)
     app.routes.extend(collect.router.routes)  # not included: that puts a layer of FastAPI's around each
-    for part in (events, runs, orders, journeys, segments, privacy, inbox, people, audit, health, mailbox):
+    for part in PARTS:
         app.include_router(part.router)
     return app
 

@@ -14,8 +14,9 @@ from api.body import BoundedRoute
 from api.errors import Problem, problems
 from api.runs import RunId, found, refuse_ended
 from api.steering import NotThere, order, terminate
-from api.views import parking
 from events.operators import ASKED, Operator
+from events.parked import parking
+from events.reconcile import end_row
 from events.request import request_exit
 from store.session import Store
 from store.tables import Operation, Run
@@ -121,7 +122,5 @@ async def _end_parked(run: Run, store: Store, temporal: InTemporal, by: Operator
     """End a run whose journey is not in the code: it cannot hear of its exit, so its workflow is terminated."""
     why = Order(by.actor, by.reason)
     await terminate(temporal, run, why)
-    async with store.write() as session:
-        end = update(Run).where(col(Run.id) == run.id, col(Run.ended_at).is_(None))
-        await session.exec(end.values(status="exited", reason=str(why), ended_at=by.at))
+    await end_row(store, run, "exited", str(why), by.at)
     return Ordered(run_id=run.id, action="exit")

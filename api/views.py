@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from events.parked import parking
 from settings import Settings
-from store.tables import Run
-from workflows.definition import JOURNEYS
+from store.tables import Consent, Run
+from workflows.policy import in_force
 from workflows.wire import Standing
 
 
@@ -72,17 +73,32 @@ class RunView(RunSummary):
 
 
 class MessageView(BaseModel):
-    """A message a run meant to send, and what became of it."""
+    """A message a run meant to send, and what became of it. `saw` is what its reason goes by; moments are on the run's clock.
 
+    `happened` says what came after it was sent: `delivered`, `opened` and so on, and when. One that was `doubted` may have
+    arrived more than once, or not at all.
+    """
+
+    key: str
     channel: str
     template: str
+    topic: str
+    transactional: bool
     status: str
     reason: str
+    saw: dict[str, Any]
     at: datetime
+    retry_at: datetime | None
+    attempts: int
+    provider: str
+    provider_id: str | None
+    doubted: bool
+    happened: dict[str, Any]
     run: str
     journey: str
     step: str
     variant: str | None
+    segments: int | None
 
 
 class CardView(BaseModel):
@@ -98,11 +114,25 @@ class CardView(BaseModel):
 
 
 class ConsentView(BaseModel):
-    """What holds for a topic on a channel; '*' is every channel."""
+    """What was said of a topic on a channel; '*' is every one. A `pending` yes waits for its confirmation, and holds not yet.
+
+    `declared` is false for a topic that the team's policy does not name: it holds for messages of that topic all the same.
+    """
 
     topic: str
     channel: str
     granted: bool
+    pending: bool
+    source: str
+    at: datetime
+    declared: bool
+
+
+class SuppressionView(BaseModel):
+    """Nothing goes to them, or to their address, on that channel; '*' is every channel."""
+
+    channel: str
+    cause: str
     source: str
     at: datetime
 
@@ -117,6 +147,7 @@ class UserView(BaseModel):
     """A person's profile. `zone_known` is false for a zone that is kept as it came and cannot be used.
 
     `names` are all that they go by, `user_id` among them.
+    `paused_until` and `fewer` are what they asked for.
     `state` is their lifecycle state, null until their first call has been routed; `segments` names those they are in.
     """
 
@@ -133,6 +164,9 @@ class UserView(BaseModel):
     segments: list[str]
     devices: list[DeviceView]
     consents: list[ConsentView]
+    paused_until: datetime | None
+    fewer: bool
+    suppressions: list[SuppressionView]
 
 
 class JourneyView(BaseModel):
@@ -148,6 +182,12 @@ class JourneyView(BaseModel):
     parked: int
 
 
+def consent_of(row: Consent) -> ConsentView:
+    """Describe what somebody said."""
+    declared = row.topic == "*" or any(each.name == row.topic for each in in_force().topics)
+    return ConsentView(**row.model_dump(include=ConsentView.model_fields.keys() - {"declared"}), declared=declared)
+
+
 def summary_of(run: Run, settings: Settings) -> RunSummary:
     """Describe a run by its row."""
     parked = parking(run)
@@ -157,16 +197,6 @@ def summary_of(run: Run, settings: Settings) -> RunSummary:
         status="parked" if parked else run.status,
         reason=parked or run.reason,
         ui_url=settings.ui_url(run.workflow_id),
-    )
-
-
-def parking(run: Run) -> str | None:
-    """Say why an open run cannot go on, and what to do: its journey is not in the code; None if it is."""
-    if run.ended_at is not None or (run.journey, run.version) in JOURNEYS:
-        return None
-    return (
-        f"journey {run.journey!r} version {run.version} is not in the journeys folder, so this run is parked: "
-        f"put its function back (an older version is called {run.journey}_v{run.version}), or exit the run"
     )
 
 

@@ -19,6 +19,7 @@ from store.session import Store
 from store.tables import Person, Run
 from workflows.definition import EVENTS, JOURNEYS
 from workflows.listening import listening
+from workflows.message_events import MessageEvent
 from workflows.transitions import is_transition
 
 CLOCK_HEADER = "X-Sojourn-Clock"
@@ -108,7 +109,7 @@ class Player:
 
 def _hears_of_transitions() -> bool:
     heard = {name for each in JOURNEYS.values() for name in each.trigger_names | listening(each).events}
-    return any(is_transition(EVENTS.get(name)) for name in heard)
+    return any(is_transition(kind) and not issubclass(kind, MessageEvent) for name in heard if (kind := EVENTS.get(name)))
 
 
 async def pass_until(runs: Runs, end: datetime | None) -> None:

@@ -20,7 +20,8 @@ from workflows.transitions import is_transition
 ID_BYTES = 255  # of a user's id or a journey's key: both are part of a workflow's id, which Temporal limits to 1,000
 NAME_BYTES = 255  # of an event's name, which an index holds
 MESSAGE_ID_LENGTH = 100  # Segment's limit
-OURS = ("merge/", "segment/", "run/", "exit/", "import:", "sha256:")  # how the message ids begin that Sojourn itself gives
+# How the message ids begin that Sojourn itself gives.
+OURS = ("merge/", "segment/", "run/", "exit/", "pause/", "release/", "consent/", "outcome/", "import:", "sha256:")
 NO_OBJECT = "properties: an object is needed"
 ANONYMOUS = "anon:"  # before a name that is an anonymousId
 TYPES = ("identify", "track", "page", "screen", "group", "alias")
@@ -120,7 +121,7 @@ def judge(name: str, data: Mapping[str, Any]) -> tuple[str, str]:
     if kind is None:
         return "unknown", f"no journey knows an event called {name!r}{suggestion(name)}"
     if is_transition(kind):
-        return "invalid", f"{name}: Sojourn itself says what becomes of a person; apps cannot send this event"
+        return "invalid", f"{name}: Sojourn itself says what becomes of a person, or of a message; apps cannot send this event"
     error = misfit(kind, data)
     return ("invalid", error) if error else ("pending", "")
 

@@ -13,7 +13,7 @@ from events.calls import Clock
 from events.erased import erased_among
 from events.joining import Circle, Join, circles
 from events.lookup import TOKEN, Unknown, hold
-from events.merging import merge
+from events.merging import carry_over, merge
 from events.profiles import Profile, add_people, lock_by_name, name, nobody
 from events.segments import expect
 from store.tables import Person
@@ -71,8 +71,11 @@ async def _one(
     What they are called is kept with the rest of the profile, when no other row is called so any more.
     """
     elder, *others = [rows[each] for each in sorted(circle.people)] or [new[circle.name]]
+    former = {each.user_id for each in (elder, *others)} - {circle.name}
     for other in others:
         await merge(connection, elder, other, circle.name, clock)
     if elder.user_id != circle.name:
         elder.user_id, elder.touched = circle.name, True
+    if former:
+        await carry_over(connection, former, circle.name)
     return elder

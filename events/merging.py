@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,10 +10,12 @@ from sqlalchemy import and_, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.calls import Clock
-from events.profiles import ADDRESSES, TOLD, Profile, same
+from events.profiles import ADDRESSES, TOLD, Profile, same, unless_there
 from events.standing import ANEW, NOT_YET
 from store.belongings import owned
-from store.tables import AcceptedEvent, Assignment, Consent, Membership, Merge, Person, Run
+from store.closing import conclude_messages
+from store.hashing import hash_of
+from store.tables import AcceptedEvent, Assignment, Consent, Membership, Merge, Person, Run, Suppression
 from workflows.definition import EXIT
 from workflows.messages import CHANNELS
 from workflows.segments import LIFECYCLE
@@ -25,6 +27,7 @@ consents = Consent.__table__  # type: ignore[attr-defined]
 assignments = Assignment.__table__  # type: ignore[attr-defined]
 memberships = Membership.__table__  # type: ignore[attr-defined]
 merges = Merge.__table__  # type: ignore[attr-defined]
+suppressions = Suppression.__table__  # type: ignore[attr-defined]
 
 BY = "sojourn"  # who ends a run that another run of the same person stands for
 
@@ -80,6 +83,7 @@ async def _end_doubled_runs(connection: AsyncConnection, stays: int, goes: int, 
     for run_id, elder in ended:
         over = update(runs).where(runs.c.id == run_id)
         await connection.execute(over.values(status="merged", reason=_order(elder)["reason"], ended_at=clock.at, paused=False))
+        await conclude_messages(connection, run_id, clock.at)
     return ended
 
 
@@ -125,7 +129,7 @@ def _word(row: Any) -> Word:
 
 
 def _speaks(row: Any, topic: str, channel: str) -> bool:
-    return row.topic == topic and row.channel in (channel, "*")
+    return row.topic in (topic, "*") and row.channel in (channel, "*")
 
 
 def _places(words: Any) -> set[tuple[str, str]]:
@@ -134,8 +138,16 @@ def _places(words: Any) -> set[tuple[str, str]]:
 
 
 def holds(words: Sequence[Word], topic: str, channel: str) -> bool | None:
-    """Return what was last said on a topic and channel, as the gate reads it: a word on all channels counts for each."""
-    return next((granted for about, on, granted in reversed(words) if about == topic and on in (channel, "*")), None)
+    """Return what was last said on a topic and channel, as the gate reads it: a word on all of them counts for each."""
+    return next((granted for about, on, granted in reversed(words) if about in (topic, "*") and on in (channel, "*")), None)
+
+
+async def carry_over(connection: AsyncConnection, former: Collection[str], name: str) -> None:
+    """Have nothing go to somebody under their new name either, if nothing was to go to them under one of the former."""
+    hashes, hashed = [hash_of(connection, each) for each in former], hash_of(connection, name)
+    theirs = (await connection.execute(select(suppressions).where(suppressions.c.address.in_(hashes)))).mappings().all()
+    for row in theirs:
+        await connection.execute(unless_there(connection, suppressions, "address", "channel"), {**row, "address": hashed})
 
 
 async def _keep_elder_assignments(connection: AsyncConnection, stays: int, goes: int) -> None:

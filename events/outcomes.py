@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from functools import partial
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import func, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import select
 from sqlmodel import col
 from sqlmodel import select as select_rows
+from sqlmodel.ext.asyncio.session import AsyncSession
 
-from events.accept import Manner, accept
-from events.calls import Call, Clock
-from store.session import Store
-from store.tables import Delivery, Person
+from events.accept import retrying
+from events.calls import MESSAGE_ID_LENGTH, Clock
+from events.resolve import release
+from events.wire import fit
+from store.many import insert_rows
+from store.session import Store, announce, lock
+from store.tables import LIVE, AcceptedEvent, Delivery, Run
 from workflows.message_events import KINDS
 
 What = Literal["sent", "delivered", "opened", "clicked", "bounced", "complained", "replied", "failed"]
 PROVES = ("sent", "delivered", "opened", "clicked", "bounced", "complained", "replied")  # that the provider had taken it
 IN_DOUBT = ("intent", "retrying", "unknown", "held")
+GIVEN_UP = ("unknown", "held")  # no attempt of ours is to come, or under way
+PREFIX = "outcome/"  # of the message ids of these events, which no app can give
 
-messages = Delivery.__table__  # type: ignore[attr-defined]
+events = AcceptedEvent.__table__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
@@ -43,53 +48,121 @@ class Outcome:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-async def came(store: Store, outcome: Outcome, clock: Clock | None = None) -> Delivery | None:
+First = Callable[[AsyncSession, Delivery, Clock], Awaitable[None]]
+
+
+async def came(store: Store, outcome: Outcome, clock: Clock | None = None, first: First | None = None) -> Delivery | None:
     """Take in what happened to a message, once, whatever came before it. Returns the message; None if there is none such.
 
     A message that was in doubt has been sent, if what happened proves it. What happened is accepted as an event of its person
-    at `clock`, now unless given; of somebody who was erased nothing is kept.
+    at `clock`: now unless given, or, for a run of a played stream, now by its clock. Of somebody who was erased nothing is kept.
+    `first` is as `take_in` has it.
     """
-    found = await _find(store, outcome)
-    if found is None:
+
+    async def attempt() -> Delivery | None:
+        async with store.write() as session:
+            return await take_in(session, outcome, clock, first)
+
+    return await retrying(attempt)
+
+
+async def take_in(
+    session: AsyncSession, outcome: Outcome, clock: Clock | None = None, first: First | None = None
+) -> Delivery | None:
+    """Do that in the caller's transaction. What comes `first` is done once, before the event, with the person's lock held."""
+    row = await _hold(session, outcome)
+    if row is None:
         return None
-    row, user_id = found
-    manner = Manner(beside=partial(_learn, outcome, row.key))
-    await accept(store, _calls(outcome, row, user_id), clock or Clock.real(), manner)
+    if clock is None:
+        clock = await _clock_of(session, row)
+        outcome = replace(outcome, at=outcome.at + timedelta(seconds=clock.offset))
+    kind = KINDS.get(outcome.what)
+    if kind is not None and not await _is_known(session, message_id(outcome)):
+        if first is not None:
+            await first(session, row, clock)
+        await _say(session, outcome, row, clock)
+    waited, was = row.retry_at, row.status
+    _learn(outcome, row)
+    await session.flush()
+    if waited is not None and row.status != was:
+        await release(await session.connection(), row.run_id, row.person_id, row.at, clock)
     return row
 
 
-async def _find(store: Store, outcome: Outcome) -> tuple[Delivery, str] | None:
-    known = [col(Delivery.key) == outcome.key] if outcome.key else []
-    if outcome.provider_id:
-        known.append((col(Delivery.channel) == outcome.channel) & (col(Delivery.provider_id) == outcome.provider_id))
-    if not known:
+def message_id(outcome: Outcome) -> str:
+    """Return the message id of the event that tells of it: its own id, or a digest of one that is too long."""
+    fits = len(PREFIX + outcome.id) <= MESSAGE_ID_LENGTH and "\0" not in outcome.id
+    return PREFIX + (outcome.id if fits else hashlib.sha256(outcome.id.encode()).hexdigest())
+
+
+async def _hold(session: AsyncSession, outcome: Outcome) -> Delivery | None:
+    """Return the message as it is now, its person locked up to the end of the transaction: whoever they turned out to be."""
+    found = (await session.exec(select_rows(Delivery).where(_is_meant(outcome)))).first()
+    if found is None:
         return None
-    theirs = select_rows(Delivery, Person.user_id).join(Person, col(Person.id) == Delivery.person_id).where(or_(*known))
-    async with store.read() as session:
-        return (await session.exec(theirs)).first()
+    await lock(session, [found.person_id])
+    again = select_rows(Delivery).where(Delivery.key == found.key).with_for_update().execution_options(populate_existing=True)
+    return (await session.exec(again)).first()
 
 
-def _calls(outcome: Outcome, row: Delivery, user_id: str) -> list[Call]:
-    """Return the event that says it; none for what journeys are not told."""
-    kind = KINDS.get(outcome.what)
-    if kind is None:
-        return []
+def _is_meant(outcome: Outcome) -> Any:
+    """Our own key is surer than the provider's id, which is looked at where no key is given."""
+    if outcome.key:
+        return col(Delivery.key) == fit(outcome.key)
+    theirs = col(Delivery.provider_id) == fit(outcome.provider_id)
+    return theirs & (col(Delivery.channel) == outcome.channel) & (col(Delivery.provider_id) != "")
+
+
+async def _clock_of(session: AsyncSession, row: Delivery) -> Clock:
+    """Return what its run's clock reads: the real time, but for a played stream, of which days may have been skipped."""
+    offset = select(events.c.clock_offset).join_from(Run.__table__, events, events.c.id == col(Run.trigger_id))  # type: ignore[attr-defined]
+    ahead = await (await session.connection()).scalar(offset.where(col(Run.id) == row.run_id))
+    now = datetime.now(UTC)
+    if not ahead:
+        return Clock(now)
+    at = max(now + timedelta(seconds=ahead), row.at)
+    return Clock(at, (at - now).total_seconds())
+
+
+async def _is_known(session: AsyncSession, told_as: str) -> bool:
+    return (await session.exec(select_rows(AcceptedEvent.id).where(AcceptedEvent.message_id == told_as))).first() is not None
+
+
+async def _say(session: AsyncSession, outcome: Outcome, row: Delivery, clock: Clock) -> None:
+    """Add the event that tells of it to what is accepted of the person."""
+    kind = KINDS[outcome.what]
     about = {"message": row.key, "channel": row.channel, "template": row.template, "journey": row.journey, "topic": row.topic}
-    said = kind.model_validate({**about, **outcome.details}).model_dump(mode="json")
-    return [Call(user_id, outcome.id, "track", kind.name, said, {}, outcome.at, "pending")]
+    said = kind.model_validate({**outcome.details, **about}).model_dump(mode="json")
+    event = {
+        "person_id": row.person_id,
+        "message_id": message_id(outcome),
+        "kind": "track",
+        "name": kind.name,
+        "data": fit(said),
+        "context": {},
+        "occurred_at": outcome.at,
+        "accepted_at": clock.at,
+        "clock_offset": clock.offset,
+        "changed": {},
+        "run_id": None,
+        "status": "pending",
+        "error": "",
+        "reconsider": None,
+        "lane": LIVE,
+        "starts": True,
+    }
+    connection = await session.connection()
+    await insert_rows(connection, events, [event])
+    await announce(connection)
 
 
-async def _learn(outcome: Outcome, key: str, connection: AsyncConnection, _: int) -> None:
-    """Let the ledger know. The caller's transaction has the person's lock where an event says it; the row's it takes here."""
-    row = (await connection.execute(select(messages).where(messages.c.key == key).with_for_update())).mappings().first()
-    if row is None:
-        return
-    happened = {**row["happened"]}
-    at = outcome.at.isoformat(timespec="milliseconds")
-    happened[outcome.what] = min(at, happened.get(outcome.what, at))
-    values: dict[str, Any] = {"happened": happened}
-    if outcome.what in PROVES and row["status"] in IN_DOUBT:
-        values |= {"status": "sent", "reason": "", "retry_at": None, "leased_until": None}
-    if outcome.provider_id:
-        values["provider_id"] = func.coalesce(messages.c.provider_id, outcome.provider_id)
-    await connection.execute(update(messages).where(messages.c.key == key).values(values))
+def _learn(outcome: Outcome, row: Delivery) -> None:
+    """Let the ledger know: when each thing happened first, and that a message which may have gone out did, or did not."""
+    at = outcome.at.astimezone(UTC).isoformat(timespec="milliseconds")
+    row.happened = {**row.happened, outcome.what: min(at, row.happened.get(outcome.what, at))}
+    row.provider_id = row.provider_id or fit(outcome.provider_id) or None
+    tried = row.status in IN_DOUBT or (row.status == "deferred" and row.attempts > 0)
+    if outcome.what in PROVES and tried:
+        row.status, row.reason, row.retry_at, row.leased_until, row.saw = "sent", "", None, None, {}
+    elif outcome.what == "failed" and row.status in GIVEN_UP:
+        row.status, row.reason, row.retry_at = "failed", "the provider says that it failed", None

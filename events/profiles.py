@@ -201,9 +201,9 @@ async def keep(connection: AsyncConnection, profiles: Iterable[Profile]) -> None
         await connection.execute(_upsert_device(connection), [tokens[token] for token in sorted(tokens)])
 
 
-def unless_there(connection: AsyncConnection, table: Any, column: str) -> Any:
-    """Return an INSERT that leaves a row alone whose unique `column` is there already."""
-    return _insert(connection)(table).on_conflict_do_nothing(index_elements=[column])
+def unless_there(connection: AsyncConnection, table: Any, *columns: str) -> Any:
+    """Return an INSERT that leaves a row alone whose unique `columns` are there already."""
+    return _insert(connection)(table).on_conflict_do_nothing(index_elements=columns)
 
 
 def _upsert_device(connection: AsyncConnection) -> Any:

@@ -15,7 +15,8 @@ from events.for_ever import for_ever
 from events.histories import delete_execution
 from events.operators import ASKED
 from events.temporal import listed, look, seen, standing
-from store.session import Store
+from store.closing import conclude_messages, reopen_messages
+from store.session import Store, lock
 from store.tables import Operation, Run
 
 log = logging.getLogger(__name__)
@@ -106,15 +107,24 @@ async def put_right(store: Store, client: Client, run: Run) -> None:
             await _reopen(store, run)
         return
     status, reason = ENDED.get(found.status, DELETED) if found is not None and found.run_id == run.id else DELETED
+    await end_row(store, run, status, reason, datetime.now(UTC))
+
+
+async def end_row(store: Store, run: Run, status: str, reason: str, at: datetime) -> None:
+    """End the row of a run that ends no more by itself, and conclude what it leaves unfinished."""
     async with store.write() as session:
+        await lock(session, [run.person_id])
         end = update(Run).where(col(Run.id) == run.id, col(Run.ended_at).is_(None))
-        await session.exec(end.values(status=status, reason=reason, ended_at=datetime.now(UTC)))
+        if (await session.exec(end.values(status=status, reason=reason, ended_at=at, paused=False))).rowcount:
+            await conclude_messages(await session.connection(), run.id, at)
 
 
 async def _reopen(store: Store, run: Run) -> None:
     """A run that was reset in Temporal goes on; its row says so, unless the person has entered the journey anew."""
     async with store.write() as session:
+        await lock(session, [run.person_id])
         same = (Run.person_id == run.person_id, Run.journey == run.journey, Run.key == run.key)
         if (await session.exec(select(Run.id).where(*same, col(Run.ended_at).is_(None)))).first() is None:
             again = update(Run).where(col(Run.id) == run.id, col(Run.ended_at).is_not(None))
-            await session.exec(again.values(status="running", reason="reset in Temporal", ended_at=None))
+            if (await session.exec(again.values(status="running", reason="reset in Temporal", ended_at=None))).rowcount:
+                await reopen_messages(await session.connection(), run.id)

@@ -13,7 +13,7 @@ from events.for_ever import for_ever
 from events.history import with_fields
 from settings import Settings
 from store.session import Store
-from store.tables import AcceptedEvent, Delivery, InboxCard, MailboxItem, Run
+from store.tables import AcceptedEvent, Delivery, InboxCard, MailboxItem, Notice, Run
 from workflows.segments import SEGMENTS
 
 events = AcceptedEvent.__table__  # type: ignore[attr-defined]
@@ -21,6 +21,7 @@ messages = Delivery.__table__  # type: ignore[attr-defined]
 inbox = InboxCard.__table__  # type: ignore[attr-defined]
 mailbox = MailboxItem.__table__  # type: ignore[attr-defined]
 runs = Run.__table__  # type: ignore[attr-defined]
+notices = Notice.__table__  # type: ignore[attr-defined]
 
 EVERY = timedelta(hours=1)
 CHUNK = 1000
@@ -69,6 +70,8 @@ def _statements(settings: Settings, now: datetime) -> Iterator[Any]:
         before = now - timedelta(days=days)
         some = select(messages.c.key).where(messages.c.at < before, messages.c.run_id.not_in(open_runs)).limit(CHUNK)
         yield delete(messages).where(messages.c.key.in_(some))
+        over = select(notices.c.id).where(notices.c.at < before, notices.c.due_at.is_(None)).limit(CHUNK)
+        yield delete(notices).where(notices.c.id.in_(over))
         yield delete(inbox).where(inbox.c.key.in_(select(inbox.c.key).where(inbox.c.at < before).limit(CHUNK)))
     if (days := settings.retain_mailbox_days) is not None:
         some = select(mailbox.c.id).where(mailbox.c.at < now - timedelta(days=days)).limit(CHUNK)

@@ -73,7 +73,7 @@ class Device(SQLModel, table=True):
 
 
 class Consent(SQLModel, table=True):
-    """What a person said about a topic. Rows are only ever added; the last one for topic and channel holds ('*': all channels).
+    """What a person said about a topic. Rows are only ever added; the last one for topic and channel holds ('*': all of them).
 
     A `pending` yes does not hold: it waits for its confirmation, which is a row of its own. `wording` is the text that they
     agreed to, or its version; `evidence` what else shows that it was them.
@@ -123,7 +123,9 @@ class Stop(SQLModel, table=True):
     at: datetime = moment()  # by the real clock
     released_at: datetime | None = moment(default=None)
     released_by: str = ""
-    choice: str = ""  # what was done with what had become due: send, retime, skip
+    choice: str = ""  # what is done with what had become due: send, retime, skip
+    over: float = 0.0  # seconds, over which it is spread
+    finished_at: datetime | None = moment(default=None)  # all of it has been told
 
 
 class Endpoint(SQLModel, table=True):
@@ -304,6 +306,7 @@ class Delivery(SQLModel, table=True):
     saw: dict[str, Any] = Field(default_factory=dict, sa_type=Document)
     begun_at: datetime | None = moment(default=None)  # when the last attempt began, by the database's clock
     provider: str = ""  # who was to deliver it
+    sent_to: str = ""  # a keyed hash of the addresses that the last attempt was for
     doubted: bool = False  # an attempt of it was in doubt once: it may have arrived more than once, or not at all
     happened: dict[str, Any] = Field(default_factory=dict, sa_type=Document)  # what became of it: delivered, opened …, and when
 

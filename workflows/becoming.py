@@ -8,6 +8,7 @@ from typing import Any
 
 from workflows.definition import EVENTS, Definition, Event
 from workflows.listening import listening
+from workflows.message_events import MessageEvent
 from workflows.segments import LIFECYCLE, SEGMENTS, Facts, Happened, Segment, state_of, state_turns
 from workflows.transitions import Became, OfSegment, becoming, crossing, is_transition
 
@@ -23,8 +24,8 @@ class Becoming:
         self._events: dict[str, list[Happened]] = {}
 
     def happened(self, event: Event, at: datetime) -> None:
-        """Take note of what the person did."""
-        if not is_transition(type(event)):
+        """Take note of what the person did, or of what happened to a message of theirs, which counts if it is declared to."""
+        if not is_transition(type(event)) or isinstance(event, MessageEvent):
             self._events.setdefault(event.name, []).append((at, event.__dict__))
 
     def belongs(self, segment: Segment, traits: Mapping[str, Any], now: datetime) -> bool:

@@ -34,6 +34,7 @@ class Event(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", validate_by_name=True, validate_by_alias=True)
     name: ClassVar[str]
+    keyed: ClassVar[bool] = True  # a field of the name of a journey's key is that key
 
     def __init_subclass__(cls, *, name: str | None = None, registered: bool = True, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -108,7 +109,9 @@ class Definition(Generic[E]):
 
     def concerns(self, event: type[Event], data: Mapping[str, Any], key: str) -> bool:
         """Say whether an event of that type reaches the run of that key: all that lack the field do, else the equal ones."""
-        return self.key is None or self.key not in event.model_fields or str(_field(event, data, self.key)) == key
+        if self.key is None or self.key not in event.model_fields or not (event.keyed or event in self.triggers):
+            return True
+        return str(_field(event, data, self.key)) == key
 
     @cached_property
     def exit_names(self) -> frozenset[str]:
@@ -117,6 +120,13 @@ class Definition(Generic[E]):
     @cached_property
     def trigger_names(self) -> frozenset[str]:
         return frozenset(event.name for event in self.triggers)
+
+    def mismatch(self, key: str, logged: str) -> str:
+        """Say that a continued run has come to a step other than the one it was at."""
+        return (
+            f"{self.place}: this run of {self.name!r} version {self.version} was at step {logged!r}, and its code now comes to "
+            f"{key!r}; restore the order of steps, or give the new order a new version="
+        )
 
     @cached_property
     def place(self) -> str:

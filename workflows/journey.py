@@ -13,13 +13,13 @@ from functools import partial
 from typing import Any, TypeVar, cast, overload
 from zoneinfo import ZoneInfo
 
-from workflows.clock import EVERY_DAY, Day, in_words, share, zone
+from workflows.clock import EVERY_DAY, Day, share, zone
 from workflows.definition import EVENTS, EXIT, PAUSE, RELEASE, Definition, Event
 from workflows.messages import Message
 from workflows.run import Arrival, Exited, Memory, Open, Order, Receipt, Step, StepMismatch, User
 from workflows.runtime import Runtime, Sending
 from workflows.segments import Segment
-from workflows.terms import ZERO, bounded, moment_of, weighted
+from workflows.terms import ZERO, bounded, moment_of, summary, wanted, weighted
 
 A = TypeVar("A", bound=Event)
 B = TypeVar("B", bound=Event)
@@ -27,6 +27,8 @@ C = TypeVar("C", bound=Event)
 T = TypeVar("T")
 
 WAITING = ("wait_for", "sleep", "until")
+SKIPPED = "skipped by an operator"
+INSTEAD = ":instead"  # ends the step of the message that goes in place of a capped one
 
 
 class Journey:
@@ -101,7 +103,7 @@ class Journey:
         deadline = await self._enter(key, bounded(message.expires))
         receipt = await self._deliver(Sending(key, message, deadline, self._variants.get(message.experiment or "", "")))
         if isinstance(message.capped, Message) and (receipt.status, receipt.reason) == ("suppressed", "frequency_cap"):
-            receipt = await self._deliver(Sending(f"{key}:instead", message.capped, deadline))
+            receipt = await self._deliver(Sending(key + INSTEAD, message.capped, deadline))
         self._over(key, {"status": receipt.status, "reason": receipt.reason, "message": receipt.message}, deadline)
         if receipt.status == "exited":
             raise Exited(receipt.reason)
@@ -109,7 +111,14 @@ class Journey:
 
     @overload
     async def wait_for(
-        self, event: type[A], /, *, within: timedelta, where: Callable[[A], bool] | None = None, key: str | None = None
+        self,
+        event: type[A],
+        /,
+        *,
+        within: timedelta,
+        of: Receipt | None = None,
+        where: Callable[[A], bool] | None = None,
+        key: str | None = None,
     ) -> A | None: ...
     @overload
     async def wait_for(
@@ -119,6 +128,7 @@ class Journey:
         /,
         *,
         within: timedelta,
+        of: Receipt | None = None,
         where: Callable[[A | B], bool] | None = None,
         key: str | None = None,
     ) -> A | B | None: ...
@@ -131,22 +141,30 @@ class Journey:
         /,
         *,
         within: timedelta,
+        of: Receipt | None = None,
         where: Callable[[A | B | C], bool] | None = None,
         key: str | None = None,
     ) -> A | B | C | None: ...
     async def wait_for(
-        self, *events: type[Any], within: timedelta, where: Callable[[Any], bool] | None = None, key: str | None = None
+        self,
+        *events: type[Any],
+        within: timedelta,
+        of: Receipt | None = None,
+        where: Callable[[Any], bool] | None = None,
+        key: str | None = None,
     ) -> Any:
         """Return the earliest of these events that no wait of this run has returned yet, or None after `within`.
 
-        It may have come before the wait began; the trigger does not count. `where` filters on the typed event.
+        It may have come before the wait began; the trigger does not count. `where` filters on the typed event. `of` a message,
+        by its receipt, only what happened to that one counts; to one that was not sent nothing does, and the wait is over at once.
         """
         key = self._key("wait_for", key or "wait:" + "|".join(event.name for event in events))
         step = self._logged(key)
         if step is None:
-            deadline = await self._enter(key, bounded(within))
-            await self._settle(lambda: self._next(events, where) is not None, deadline)
-            step = self._over(key, self._next(events, where), deadline)
+            fits, sent = wanted(events, of, where), of is None or of.status == "sent"
+            deadline = await self._enter(key, bounded(within) if sent else ZERO)
+            await self._settle(lambda: self._next(fits) is not None, deadline)
+            step = self._over(key, self._next(fits), deadline)
         return None if step.outcome is None else self._read(step.outcome)
 
     async def sleep(self, duration: timedelta, *, key: str | None = None) -> None:
@@ -233,9 +251,12 @@ class Journey:
         if arrival.event == PAUSE:
             self.pause(Order(**arrival.data))
             return
-        self._released = datetime.fromisoformat(arrival.data["at"])
-        if self.memory.open is not None and self.memory.open.retry_at is not None:
-            self.memory.open = replace(self.memory.open, retry_at=self._released)
+        at = self.memory.open
+        if at is None or arrival.data["step"] not in (at.key, at.key + INSTEAD):
+            return  # the run has left that message behind
+        self._released = min(self._runtime.now() + timedelta(seconds=arrival.data["after"]), at.deadline)
+        if at.retry_at is not None:
+            self.memory.open = replace(at, retry_at=self._released)
 
     def ignore(self, seq: int) -> None:
         """Know the trigger by its number: it has reached the run already."""
@@ -282,7 +303,7 @@ class Journey:
             return None
         step = self.memory.log[self._replayed]
         if step.key != key:
-            raise self._mismatch(key, step.key)
+            raise StepMismatch(self._definition.mismatch(key, step.key))
         self._replayed += 1
         self._moment, self._place = step.at, step.place
         return step
@@ -290,7 +311,7 @@ class Journey:
     async def _begin(self, key: str) -> None:
         """Stand before a step: never once exited, and not while paused."""
         if self.memory.open and self.memory.open.key != key:
-            raise self._mismatch(key, self.memory.open.key)
+            raise StepMismatch(self._definition.mismatch(key, self.memory.open.key))
         while self.memory.paused and not self._leaving:
             await self._runtime.wait(lambda: not self.memory.paused or self._leaving, None, lambda: "paused")
         self._leave_if_exited()
@@ -315,8 +336,11 @@ class Journey:
         def over() -> bool:
             return self._leaving or (self.memory.paused is None and (overdue or self.memory.skipped == key or ready()))
 
+        def said() -> str:
+            return summary(self._verb, key, deadline, self._runtime.now(), self.zone)
+
         while not over():
-            if not await self._runtime.wait(over, None if overdue else deadline, lambda: self._summary(key, deadline)):
+            if not await self._runtime.wait(over, None if overdue else deadline, said):
                 overdue = True
         self._leave_if_exited()
         self._moment = max(self._runtime.now(), deadline) if overdue else self._runtime.now()
@@ -342,7 +366,7 @@ class Journey:
         while True:
             while (retry_at := self.memory.open.retry_at) is not None:
                 if await self._settle(partial(self._is_rescheduled, retry_at), retry_at):
-                    return Receipt("suppressed", "skipped by an operator")
+                    return await self._runtime.conclude(sending, Receipt("suppressed", SKIPPED))
                 if not self._is_rescheduled(retry_at):
                     self.memory.open = replace(self.memory.open, retry_at=None)
             self._released = None
@@ -355,12 +379,9 @@ class Journey:
         """Say whether a release has come while the message waited for `retry_at`."""
         return self.memory.open is not None and self.memory.open.retry_at != retry_at
 
-    def _next(self, events: tuple[type[Event], ...], where: Callable[[Any], bool] | None) -> int | None:
-        """Return the seq of the earliest unread event of those types that fits."""
-        for seq, event in self._unread:
-            if isinstance(event, events) and (where is None or where(event)):
-                return seq
-        return None
+    def _next(self, fits: Callable[[Event], bool]) -> int | None:
+        """Return the seq of the earliest unread event that fits."""
+        return next((seq for seq, event in self._unread if fits(event)), None)
 
     def _read(self, seq: int) -> Event:
         index = next(index for index, (known, _) in enumerate(self._unread) if known == seq)
@@ -375,18 +396,3 @@ class Journey:
             raise Exited(str(self.memory.ended_by))
         if self._exit is not None:
             raise Exited(self._exit)
-
-    def _summary(self, key: str, deadline: datetime) -> str:
-        name = key.partition(":")[2] or key
-        match self._verb:
-            case "wait_for":
-                return f"wait for {name}, {in_words(deadline - self._runtime.now())}"
-            case "send":
-                return f"{name} waits for its gate, {in_words(deadline - self._runtime.now())}"
-        return f"until {deadline.astimezone(self.zone):%a %d %b %Y %H:%M}"
-
-    def _mismatch(self, key: str, logged: str) -> StepMismatch:
-        return StepMismatch(
-            f"{self._definition.place}: this run of {self._definition.name!r} version {self._definition.version} was at step "
-            f"{logged!r}, and its code now comes to {key!r}; restore the order of steps, or give the new order a new version="
-        )

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from workflows.definition import Definition, Event
+from workflows.message_events import MessageEvent
 from workflows.source import ASKS, VERBS, code_of, names_of, resolve
 from workflows.traits import is_private
 
@@ -31,6 +32,16 @@ class ReadsPrivate(TypeError):
         )
 
 
+class OfNoMessage(TypeError):
+    """A journey waits for an event `of` a message that happens to none. Says where, and what to do."""
+
+    def __init__(self, definition: Definition[Any], file: str, line: int, event: str) -> None:
+        super().__init__(
+            f"{file}:{line}: journey {definition.name!r} waits for {event} with of=, and that happens to no message; "
+            f"`of` goes with MessageOpened and its like, from workflows.message_events"
+        )
+
+
 class Unreadable(TypeError):
     """What a journey listens to cannot be read from its source. Says where, why, and what to write instead."""
 
@@ -46,8 +57,8 @@ class Unreadable(TypeError):
 def listening(definition: Definition[Any]) -> Listening:
     """Read the events a journey waits for, asks about or exits on, and the traits it reads.
 
-    Raises Unreadable, with file and line, where the journey object leaves the function's own plain calls, and ReadsPrivate
-    where it reads a private trait.
+    Raises Unreadable, with file and line, where the journey object leaves the function's own plain calls, ReadsPrivate where it
+    reads a private trait, and OfNoMessage where it waits for what happens to no message.
     """
     return _Reader(definition).read()
 
@@ -84,6 +95,8 @@ class _Reader:
             event = resolve(argument, self.names)
             if not (isinstance(event, type) and issubclass(event, Event)):
                 raise self._unreadable(argument, f"{ast.unparse(argument)!r} is not the name of an Event class")
+            if not issubclass(event, MessageEvent) and any(keyword.arg == "of" for keyword in call.keywords):
+                raise OfNoMessage(self.definition, self.code.source.file, call.lineno, event.__name__)
             yield event.name
 
     def _traits_at(self, verb: ast.Attribute) -> ast.Attribute | None:

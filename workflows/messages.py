@@ -63,4 +63,17 @@ class InApp(Message):
     channel: ClassVar[str] = "in_app"
 
 
-CHANNELS: Mapping[str, type[Message]] = {kind.channel: kind for kind in (Email, Sms, Push, InApp)}
+@dataclass(frozen=True)
+class Webhook(Message):
+    """A signed webhook about the person to one of the team's own systems, by the name of its endpoint (SOJOURN_ENDPOINTS).
+
+    The template makes its data, JSON; its type is the template's name.
+    """
+
+    channel: ClassVar[str] = "webhook"
+
+    endpoint: str = field(kw_only=True)
+
+
+CHANNELS: Mapping[str, type[Message]] = {kind.channel: kind for kind in (Email, Sms, Push, InApp, Webhook)}
+TO_SYSTEMS = ("webhook",)  # what tells the team's own systems: nobody is asked for consent, or disturbed

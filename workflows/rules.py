@@ -9,9 +9,11 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from workflows.clock import share
+from workflows.messages import TO_SYSTEMS
 from workflows.policy import Calendar, Cap, Policy
 
 NEVER = datetime.max.replace(tzinfo=UTC)
+HEARD_WITHIN = timedelta(seconds=10)  # in which an order reaches its run, as a rule; a paused run does not ask again
 LONGEST_NIGHT = timedelta(days=15)  # beyond which hours that are never open together are given up
 
 
@@ -29,8 +31,9 @@ class Facts:
     """All that the rules may look at, as it is at the moment of the attempt. Moments are aware.
 
     `zones` is where the person is, or may be: one if that is known. `granted` is their last word on the topic and channel, None
-    if they have said nothing. `suppressed` is the cause for which nothing may go to the address, `stopped` the kill switch that
-    is thrown, '' if none. `waits`: a message that is capped waits for room. `past` goes as far back as the policy looks.
+    if they have said nothing. `suppressed` is the cause for which nothing may go to the address, `run_paused` who paused the run
+    by an order that it may not have heard, and why, `stopped` the kill switch that is thrown, '' if none. `waits`: a message that
+    is capped waits for room. `past` goes as far back as the policy looks.
     """
 
     now: datetime
@@ -45,6 +48,7 @@ class Facts:
     waits: bool = True
     exited: str = ""
     suppressed: str = ""
+    run_paused: str = ""
     reachable: bool = True
     granted: bool | None = None
     paused_until: datetime | None = None
@@ -89,7 +93,7 @@ def no_consent(facts: Facts) -> Verdict | None:
     """They said no to this topic on this channel, or it is opt-in and they have not said yes."""
     topic = facts.policy.topic(facts.topic)
     may = not topic.opt_in if facts.granted is None else facts.granted
-    if facts.transactional or may:
+    if facts.transactional or may or facts.channel in TO_SYSTEMS:
         return None
     saw = {"topic": facts.topic, "channel": facts.channel, "granted": facts.granted, "opt_in": topic.opt_in}
     return Verdict("suppressed", "no_consent", saw=saw)
@@ -97,7 +101,7 @@ def no_consent(facts: Facts) -> Verdict | None:
 
 def paused(facts: Facts) -> Verdict | None:
     """They asked for a pause, and it is not over."""
-    if facts.transactional or facts.paused_until is None or facts.now >= facts.paused_until:
+    if facts.transactional or facts.channel in TO_SYSTEMS or facts.paused_until is None or facts.now >= facts.paused_until:
         return None
     return Verdict("suppressed", "paused", saw={"until": _written(facts.paused_until)})
 
@@ -107,6 +111,13 @@ def expired(facts: Facts) -> Verdict | None:
     if facts.now < facts.expires:
         return None
     return Verdict("suppressed", "expired", saw={"expired": _written(facts.expires)})
+
+
+def run_paused(facts: Facts) -> Verdict | None:
+    """The run has been paused, for they have answered a message, and it may not know yet: wait for it to be resumed."""
+    if facts.transactional or not facts.run_paused:
+        return None
+    return Verdict("deferred", "run_paused", min(facts.now + HEARD_WITHIN, facts.expires), {"paused": facts.run_paused})
 
 
 def kill_switch(facts: Facts) -> Verdict | None:
@@ -157,6 +168,7 @@ RULES: tuple[Callable[[Facts], Verdict | None], ...] = (
     no_consent,
     paused,
     expired,
+    run_paused,
     kill_switch,
     frequency_cap,
     quiet_hours,

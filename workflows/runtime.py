@@ -37,6 +37,10 @@ class Runtime(Protocol):
         """Ask the gate, and send if it says so."""
         ...
 
+    async def conclude(self, sending: Sending, receipt: Receipt) -> Receipt:
+        """Have the ledger know what became of a message without its gate, and return what holds by the ledger."""
+        ...
+
     async def assign(self, experiment: str, weights: Mapping[str, int]) -> str:
         """Return the variant this person has in the experiment, choosing it the first time."""
         ...

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from workflows.definition import EVENTS, Event
 from workflows.lifecycle import LONGEST, STATES, in_force
+from workflows.message_events import MessageEvent
 from workflows.traits import ADDRESSES, comparable, is_private, typed
 from workflows.transitions import is_transition
 
@@ -225,6 +226,8 @@ def performed(
     event: type[Event], at_least: int = 1, within: timedelta | None = None, where: Mapping[str, Any] | None = None
 ) -> Expression:
     """Hold for people who did it at least so often: ever, or in (now - within, now]; `where` names fields and their values."""
+    if issubclass(event, MessageEvent):
+        raise TypeError(f"performed({event.__name__}): it happens to a message, and is nothing that a person does in the product")
     if is_transition(event):
         raise TypeError(f"performed({event.__name__}): no segment is made of its like's transitions; name the segment's conditions")
     if at_least < 1:

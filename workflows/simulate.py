@@ -3,62 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Coroutine, Generator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from workflows.becoming import Becoming
-from workflows.definition import IDENTIFY, Definition, Event, refusal
+from workflows.clock import share
+from workflows.definition import IDENTIFY, RELEASE, Definition, Event, refusal
 from workflows.experiment import variant
-from workflows.happenings import SOMEONE, Happening, Identify, Operate, Person
+from workflows.happenings import SOMEONE, Happening, Identify, Operate, OptIn, Outcome, Person, Post, Release, Replied, Stop
 from workflows.journey import Journey
 from workflows.listening import listening
-from workflows.messages import CHANNELS, Message
+from workflows.marketing import is_marketing
+from workflows.messages import CHANNELS, TO_SYSTEMS, Message
 from workflows.policy import Policy, in_force
 from workflows.rules import Facts, Past, decide
-from workflows.run import Arrival, Exited, Memory, Order, Receipt, Step, User
+from workflows.run import Arrival, Exited, Memory, Order, Receipt, User
 from workflows.runtime import Sending
 from workflows.segments import Segment
+from workflows.simulated import Decided, Simulation
+from workflows.transitions import ConsentRequested
 
 START = datetime(2025, 1, 6, 12, tzinfo=UTC)  # a Monday, at noon
-
-
-@dataclass(frozen=True)
-class Decided:
-    """One answer of the gate to a message: when, under which step, and what became of it."""
-
-    at: datetime
-    step: str
-    message: Message
-    receipt: Receipt
-
-
-@dataclass
-class Simulation:
-    """What a simulated run did, and how it ended. `status` is `open` while it still waits."""
-
-    definition: Definition[Any]
-    started: datetime
-    decided: list[Decided] = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
-    status: Literal["open", "completed", "exited"] = "open"
-    reason: str = ""
-    ended: datetime | None = None
-
-    @property
-    def sent(self) -> list[Decided]:
-        return [each for each in self.decided if each.receipt.status == "sent"]
-
-    @property
-    def messages(self) -> list[Message]:
-        return [each.message for each in self.sent]
-
-    @property
-    def elapsed(self) -> timedelta:
-        """How long the run took; raises ValueError if it is not over."""
-        if self.ended is None:
-            raise ValueError(f"the run of {self.definition.name!r} that started {self.started} is still open")
-        return self.ended - self.started
 
 
 class _Wait:
@@ -79,7 +45,10 @@ class _Run:
     def __init__(self, life: _Life, definition: Definition[Any], trigger: Event, key: str, seq: int) -> None:
         self.life, self.definition, self.key = life, definition, key
         self.result = Simulation(definition, life.clock)
+        self.id = f"{definition.name}/{seq}"
         self.waiting: _Wait | None = None
+        self.stopped: Sending | None = None  # what waits because of a kill switch
+        self.skipped = set[str]()  # the steps of what waited so, and is not to be sent
         memory = Memory(log=self.result.steps)
         self.journey = Journey(self, definition, life.person.user, trigger, life.clock, memory, life.fallback_zone)
         self.journey.ignore(seq)
@@ -97,9 +66,13 @@ class _Run:
         return ready() or await _Wait(ready, deadline)
 
     async def deliver(self, sending: Sending) -> Receipt:
-        receipt = self.life.gate(self.definition, sending)
-        if receipt.status != "deferred":
-            self.result.decided.append(Decided(self.life.clock, sending.step, sending.message, receipt))
+        skipped = sending.step in self.skipped
+        receipt = Receipt("suppressed", "kill_switch") if skipped else self.life.gate(self.definition, sending, self.id)
+        self.stopped = sending if (receipt.status, receipt.reason) == ("deferred", "kill_switch") else None
+        return receipt if receipt.status == "deferred" else await self.conclude(sending, receipt)
+
+    async def conclude(self, sending: Sending, receipt: Receipt) -> Receipt:
+        self.result.decided.append(Decided(self.life.clock, sending.step, sending.message, receipt))
         return receipt
 
     async def assign(self, experiment: str, weights: Mapping[str, int]) -> str:
@@ -155,19 +128,25 @@ class _Life:
         self.seq = 0
         self.events: list[tuple[Arrival, Event]] = []
         self.past: list[Past] = []
+        self.stops: list[Stop] = []
+        self.posts: dict[str, Post] = {}  # the last message sent, by template
         self.runs: list[_Run] = []
         self.open: list[_Run] = []
         self.becoming = Becoming(definitions, clock)
         if person.user.traits:  # somebody has told us of them before
             self._become()
 
-    def gate(self, definition: Definition[Any], sending: Sending) -> Receipt:
+    def gate(self, definition: Definition[Any], sending: Sending, run_id: str) -> Receipt:
         facts = self._facts(definition, sending)
         verdict = decide(facts)
         if verdict.status == "send":
-            receipt = replace(self.receipts.get(sending.message.template, SENT), message=f"{definition.name}:{sending.step}")
+            receipt = self.receipts.get(sending.message.template, SENT)
         else:
             receipt = Receipt(verdict.status, verdict.reason, verdict.retry_at)
+        receipt = replace(receipt, message=f"{run_id}:{sending.step}")
+        if receipt.status == "sent":
+            post = Post(receipt.message, facts.channel, sending.message.template, definition.name, facts.topic)
+            self.posts[post.template] = post
         if not facts.transactional and (receipt.status == "sent" or verdict.reason == "holdout"):
             self.past.append(Past(self.clock, facts.channel, facts.topic))
         return receipt
@@ -187,13 +166,17 @@ class _Life:
             transactional=message.transactional,
             waits=message.capped == "wait",
             suppressed=person.suppressed.get(message.channel, ""),
-            reachable=message.channel in person.reachable,
+            reachable=message.channel in (*person.reachable, *TO_SYSTEMS),
             granted=person.granted(topic, message.channel),
             paused_until=person.paused_until,
+            stopped=self.stopped(definition, message),
             fewer=person.fewer,
             past=tuple(self.past),
             held_out=held is not None and (held.includes(person.user.id) if person.held_out is None else person.held_out),
         )
+
+    def stopped(self, definition: Definition[Any], message: Message) -> str:
+        return next((str(each) for each in self.stops if each.covers(definition.name, message.channel)), "")
 
     def assign(self, experiment: str, weights: Mapping[str, int]) -> str:
         if self.assigned.get(experiment) not in weights:
@@ -215,8 +198,16 @@ class _Life:
                 self._become()
             case Operate(action, order):
                 self._operate(action, order)
+            case Stop():
+                self.stops.append(happening)
+            case Release():
+                self._release(happening)
+            case Outcome():
+                self._come_of(happening)
             case _:
-                self.person = self.person.says(happening, self.clock)
+                self.person = self.person.says(happening, self.clock, self.policy)
+                if isinstance(happening, OptIn) and happening.topic in self.person.to_confirm:
+                    self._event(ConsentRequested(topic=happening.topic))
 
     def pass_until(self, end: datetime | None) -> None:
         """Let every deadline before `end` pass, and all that time makes of the person, in order; without `end`, let all pass.
@@ -279,10 +270,39 @@ class _Life:
         for run in self.open:
             run.journey.take(Arrival(self.seq, IDENTIFY, self.clock, {}, changed))
 
+    def _come_of(self, outcome: Outcome) -> None:
+        """Let something happen to the last message of that template, if one was sent."""
+        post = self.posts.get(outcome.template)
+        if post is None:
+            return
+        for run in self.open if isinstance(outcome, Replied) else ():
+            if is_marketing(run.definition):
+                run.journey.pause(Order("sojourn", f"replied to {post.template}"))
+        event = post.event(outcome)
+        self.becoming.happened(event, self.clock)
+        self._event(event)
+        self._become()
+
     def _operate(self, action: str, order: Order) -> None:
         for run in list(self.open):
             act = getattr(run.journey, action)
             act() if action == "resume" else act(order)
+            run.wake_if_ready()
+        self._bury()
+
+    def _release(self, release: Release) -> None:
+        """Tell every run whose message waited because of this switch, and of no other."""
+        self.stops = [each for each in self.stops if each != release.stop]
+        after = release.over * share(self.person.user.id) if release.choice == "retime" else timedelta(0)
+        for run in list(self.open):
+            sending = run.stopped
+            if sending is None or self.stopped(run.definition, sending.message):
+                continue
+            if release.choice == "skip":
+                run.skipped.add(sending.step)
+            order = {"step": sending.step, "after": after.total_seconds()}
+            run.journey.take(Arrival(self.seq, RELEASE, self.clock, order))
+            run.stopped = None
             run.wake_if_ready()
         self._bury()
 

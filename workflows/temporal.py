@@ -16,16 +16,19 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from workflows.definition import EVENTS, JOURNEYS, Definition, Event
 from workflows.diary import diary
 from workflows.journey import Journey
+from workflows.messages import Webhook
 from workflows.run import Exited, Memory, Order, Receipt
 from workflows.runtime import Sending
 from workflows.segments import Segment
 from workflows.wire import (
     ASSIGN,
     CLOSE,
+    CONCLUDE,
     MATCHES,
     Asked,
     Assignation,
     Closing,
+    Conclusion,
     Continued,
     Dispatch,
     Enrolment,
@@ -184,8 +187,17 @@ class JourneyWorkflow:
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            return Receipt("failed", str(error.cause or error))
+            return await self.conclude(sending, Receipt("failed", str(error.cause or error)))
         return receipt
+
+    async def conclude(self, sending: Sending, receipt: Receipt) -> Receipt:
+        holds: Receipt = await workflow.execute_local_activity(
+            CONCLUDE,
+            Conclusion(self._dispatch(sending), receipt, self.now()),
+            result_type=Receipt,
+            start_to_close_timeout=STORE_TIMEOUT,
+        )
+        return holds
 
     async def assign(self, experiment: str, weights: Mapping[str, int]) -> str:
         variant: str = await workflow.execute_local_activity(
@@ -227,6 +239,8 @@ class JourneyWorkflow:
             transactional=message.transactional,
             waits=message.capped == "wait",
             tracked=message.tracked,
+            endpoint=message.endpoint if isinstance(message, Webhook) else "",
+            obeyed=max(self.journey.memory.orders, default=0),
         )
 
     def _continue(self) -> NoReturn:

@@ -1,13 +1,16 @@
-"""What a verb may be given: durations, moments and weights that make sense, and what they come to."""
+"""What a verb may be given, what that comes to, and how a wait is told to an operator."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from workflows.clock import Day, next_time
+from workflows.clock import Day, in_words, next_time
+from workflows.definition import Event
+from workflows.message_events import MessageEvent
+from workflows.run import Receipt
 
 ZERO = timedelta(0)
 LONGEST = timedelta(days=3653)
@@ -33,6 +36,30 @@ def moment_of(moment: time | datetime, now: datetime, where: ZoneInfo, on: Colle
     if not on:
         raise ValueError("until(on=()) names no day it could ever be")
     return next_time(now, moment, where, on, spread)
+
+
+def wanted(events: tuple[type[Event], ...], of: Receipt | None, where: Callable[[Any], bool] | None) -> Callable[[Event], bool]:
+    """Return what tells whether a wait is for that event. Raises TypeError for one that happens to no message."""
+    stranger = next((each for each in events if of is not None and not issubclass(each, MessageEvent)), None)
+    if stranger is not None:
+        raise TypeError(f"wait_for({stranger.__name__}, of=…): it happens to no message; `of` goes with MessageOpened and its like")
+
+    def fits(event: Event) -> bool:
+        about = of is None or (isinstance(event, MessageEvent) and event.message == of.message)
+        return isinstance(event, events) and about and (where is None or where(event))
+
+    return fits
+
+
+def summary(verb: str, key: str, deadline: datetime, now: datetime, where: ZoneInfo) -> str:
+    """Say in a few words what a run waits for."""
+    name = key.partition(":")[2] or key
+    match verb:
+        case "wait_for":
+            return f"wait for {name}, {in_words(deadline - now)}"
+        case "send":
+            return f"{name} waits for its gate, {in_words(deadline - now)}"
+    return f"until {deadline.astimezone(where):%a %d %b %Y %H:%M}"
 
 
 def weighted(experiment: str, variants: Mapping[str, Any], weights: Mapping[str, int] | None) -> Mapping[str, int]:

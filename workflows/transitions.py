@@ -1,4 +1,4 @@
-"""Entering and leaving a segment, and coming into a lifecycle state: events like any other, but for who sends them."""
+"""Coming into a segment or a lifecycle state, a yes to confirm: events like any other, but for who sends them."""
 
 from __future__ import annotations
 
@@ -51,6 +51,13 @@ class Became(Transition, registered=False):
         if state not in STATES:
             raise TypeError(f"{cls.__module__}.{cls.__name__}: state={state!r}; there is {', '.join(STATES)}")
         cls.becomes = state
+
+
+class ConsentRequested(Transition):
+    """They said yes to a topic that wants it confirmed by the link in a mail: a journey that starts on this sends that mail."""
+
+    topic: str
+    channel: str = "email"
 
 
 def is_transition(event: type[Event] | None) -> bool:

@@ -12,6 +12,7 @@ from workflows.run import Arrival, Memory, Order, Receipt, User
 CLOSE = "close_run"
 ASSIGN = "assign_variant"
 MATCHES = "match_segment"
+CONCLUDE = "conclude_message"
 
 
 def send_activity(channel: str) -> str:
@@ -71,11 +72,22 @@ class Dispatch:
     transactional: bool = False
     waits: bool = True
     tracked: bool = True
+    endpoint: str = ""  # of a webhook
+    obeyed: int = 0  # the last of the orders by event that have reached the run: a pause after it has not
 
     @property
     def key(self) -> str:
         """The idempotency key: the same for every attempt, whatever becomes of the Temporal run."""
         return f"{self.run_id}:{self.step}"
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What became of a message, as its run knows it before the ledger does. `at` is on the run's clock."""
+
+    dispatch: Dispatch
+    receipt: Receipt
+    at: datetime
 
 
 @dataclass(frozen=True)

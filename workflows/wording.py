@@ -6,14 +6,14 @@ import ast
 import copy
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import time, timedelta
 from functools import cached_property
 from typing import Any
 
 from workflows.clock import EVERY_DAY, WEEKDAYS, WEEKEND, Day, in_words
 from workflows.definition import Event
-from workflows.messages import CHANNELS, Message
+from workflows.messages import CHANNELS, DAY, Message
 from workflows.segments import Segment
 from workflows.source import Code, resolve
 
@@ -31,11 +31,17 @@ Binding = tuple[str, ast.expr, bool, int | None]  # what is bound, to what, to e
 
 @dataclass(frozen=True)
 class Said:
-    """A message that a `send` may send. `topic` is empty where the message leaves it to its journey."""
+    """A message that a `send` may send. `topic` is empty where the message leaves it to its journey.
+
+    `waits` and `expires` are what its source says of caps and of how long it lives, as far as that tells without running.
+    """
 
     channel: str
     template: str
     topic: str = ""
+    transactional: bool = field(default=False, compare=False)
+    waits: bool = field(default=True, compare=False)
+    expires: timedelta = field(default=DAY, compare=False)
 
     def __str__(self) -> str:
         return f"{self.channel} {self.template}" + (f" [{self.topic}]" if self.topic else "")
@@ -132,13 +138,24 @@ class Wording:
     def _said(self, leaf: ast.expr | Value) -> Iterator[Said]:
         match leaf:
             case Value(value=Message() as message):
-                yield Said(message.channel, message.template, message.topic or "")
+                waits = message.capped == "wait"
+                yield Said(message.channel, message.template, message.topic or "", message.transactional, waits, message.expires)
             case ast.Call(func=func, args=args, keywords=keywords) if (kind := self._kind(func)) is not None:
                 named = {each.arg: each.value for each in keywords}
                 template = args[0] if args else named.get("template")
                 topic = self.strings(named["topic"])[0] if "topic" in named else ""
+                how = self._how(named)
                 for name in self.strings(template) if template is not None else []:
-                    yield Said(kind.channel, name, topic)
+                    yield Said(kind.channel, name, topic, **how)
+
+    def _how(self, named: Mapping[str | None, ast.expr]) -> dict[str, Any]:
+        expires = self.constant(named["expires"]) if "expires" in named else DAY
+        transactional, capped = named.get("transactional"), named.get("capped")
+        return {
+            "transactional": isinstance(transactional, ast.Constant) and transactional.value is True,
+            "waits": capped is None or (isinstance(capped, ast.Constant) and capped.value == "wait"),
+            "expires": expires if isinstance(expires, timedelta) else DAY,
+        }
 
     def _kind(self, func: ast.expr) -> type[Message] | None:
         known = resolve(func, self.names)

@@ -58,6 +58,7 @@ def write_templates(folder: Path) -> None:
         "sms/note.txt": "{{ text }}",
         "push/note.txt": "title: A note\n---\n{{ text }}",
         "in_app/note.txt": "title: A note\naction: Look -> https://app.example/{{ text }}\n---\n{{ text }}",
+        "webhook/note.json": '{"who": {{ user.id }}, "said": {{ text }}, "at": {{ now }}, "all": {"text": {{ 1 }}}}',
         "email/broken.mjml": "subject: A note\n---\n" + MJML.format("{{ nobody_gave_this }}"),
     }.items():
         write_template(folder, name, text)

@@ -16,7 +16,8 @@ async def test_mail_lands_in_the_mailbox_as_its_reader_would_see_it(house: House
 
     (item,) = await house.mailbox()
     assert (item.key, item.journey, item.template, item.channel) == (f"{house.run_id}:send:1", "greeting", "note", "email")
-    assert (item.recipient, item.subject, item.text, item.at) == (EMAIL, "A note", "hello", NOON)
+    assert (item.recipient, item.subject, item.at) == (EMAIL, "A note", NOON)
+    assert item.text.startswith("hello\n")
     assert "hello" in item.html
     row = await house.row()
     assert (row.status, row.attempts) == ("sent", 1)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from twilio.base.exceptions import TwilioException  # type: ignore[import-untyped]
 
 from activities.sms import Sms
 from activities.transport import Ambiguous, Content, OutOfReach, Throttled, Undeliverable
@@ -120,3 +121,46 @@ async def test_twilio_out_of_reach_is_an_outage() -> None:
         pass
     with pytest.raises(OutOfReach):
         await sms(gone).deliver(TEXT)
+
+
+# What was taken is looked up when nobody knows.
+
+BEGUN = datetime(2025, 1, 6, 11, 59, 58, tzinfo=UTC)
+
+
+def listing(*messages: Mapping[str, object]) -> Answer:
+    """A page of https://www.twilio.com/docs/messaging/api/message-resource#read-multiple-message-resources"""
+    place = f"{MESSAGES}?PageSize=50&Page=0"
+    links = {"end": len(messages) - 1, "first_page_uri": place, "next_page_uri": None, "page": 0, "page_size": 50,
+             "previous_page_uri": None, "start": 0, "uri": place}  # fmt: skip
+    return Answer(200, {"messages": list(messages), **links})
+
+
+async def test_a_message_that_twilio_has_taken_is_found_by_its_number_and_text(twilio: WebServer) -> None:
+    before = CREATED | {"sid": "SM-before", "date_created": "Mon, 06 Jan 2025 10:00:00 +0000"}
+    other = CREATED | {"sid": "SM-other", "body": "something else"}
+    twilio.answer = lambda request: listing(other, CREATED, before)
+
+    assert await sms(twilio).find(TEXT, BEGUN) == [CREATED["sid"]]
+    (request,) = twilio.requests
+    assert request.path.startswith(f"{MESSAGES}?")
+    assert "To=%2B4915112345678" in request.path
+
+
+async def test_a_message_of_which_twilio_knows_nothing_has_not_been_taken(twilio: WebServer) -> None:
+    twilio.answer = lambda request: listing(CREATED | {"date_created": "Mon, 06 Jan 2025 10:00:00 +0000"})
+
+    assert await sms(twilio).find(TEXT, BEGUN) == []
+
+
+async def test_it_cannot_be_told_where_another_text_went_to_that_number_since(twilio: WebServer) -> None:
+    twilio.answer = lambda request: listing(CREATED | {"body": "Gruesse & mehr"})
+    with pytest.raises(Ambiguous):
+        await sms(twilio).find(TEXT, BEGUN)
+
+
+@pytest.mark.parametrize("answer", [Answer(0), error(500, 20500, "oops"), error(429, 20429, "Too Many Requests")])
+async def test_it_cannot_be_told_while_twilio_does_not_answer(twilio: WebServer, answer: Answer) -> None:
+    twilio.answer = lambda request: answer
+    with pytest.raises((TwilioException, Ambiguous, OutOfReach)):
+        await sms(twilio).find(TEXT, BEGUN)

@@ -24,6 +24,9 @@ LOOKING = ("GET", "HEAD")
 BY_THEMSELVES = {
     *(f"POST /v1/{call}" for call in ("track", "identify", "page", "screen", "group", "alias", "batch", "import")),
     "POST /v1/users/{user_id:path}/inbox/{key:path}/read",
+    "POST /u/{token}",
+    "POST /p/{token}",
+    "POST /p/confirm/{token}",
 }
 WRITING: Mapping[str, Any] = {  # and a body with which the others write
     "POST /v1/events/replay": {"status": "dead"},
@@ -34,7 +37,15 @@ WRITING: Mapping[str, Any] = {  # and a body with which the others write
     "POST /v1/runs/{run_id}/resume": None,
     "POST /v1/runs/{run_id}/skip": {"step": "wait:Order Placed"},
     "POST /v1/runs/{run_id}/exit": None,
+    "PUT /v1/stops/all": None,
+    "PUT /v1/stops/{scope}/{name}": None,
+    "POST /v1/stops/all/release": {"choice": "send"},
+    "POST /v1/stops/{scope}/{name}/release": {"choice": "retime", "over": 60},
     "PUT /v1/users/{user_id:path}/consent": {"topic": "news", "granted": False, "source": "settings"},
+    "PUT /v1/users/{user_id:path}/preferences": {"fewer": True, "source": "settings"},
+    "POST /v1/users/{user_id:path}/preferences-link": None,
+    "PUT /v1/suppressions/{channel}/{address:path}": {"cause": "manual"},
+    "DELETE /v1/suppressions/{channel}/{address:path}": None,
     "DELETE /v1/users/{user_id:path}": None,
     "POST /v1/keys": {"name": "new", "scope": "read"},
     "POST /v1/keys/{name}/rotate": None,
@@ -64,6 +75,11 @@ async def test_what_is_written_through_an_admins_door_is_in_the_audit_log(
     async with house.write() as session:
         await session.exec(update(AcceptedEvent).where(col(AcceptedEvent.message_id) == "m1").values(status="dead"))
     named = {"{user_id:path}": "ada", "{run_id}": asked.json()["run_id"], "{message_id:path}": "m1"}
+    named |= {"{channel}": "email", "{address:path}": "eve@example.org" if "PUT" in door else "bo@example.org"}
+    await admin.put("/v1/suppressions/email/bo@example.org", headers=BY)
+    for stopped in ("all", "journey/basket_help"):
+        await admin.put(f"/v1/stops/{stopped}", headers=BY)
+    named = {"{user_id:path}": "ada", "{scope}": "journey", "{run_id}": asked.json()["run_id"], "{message_id:path}": "m1"}
     path = door.partition(" ")[2]
     for placeholder, value in named.items():
         path = path.replace(placeholder, value)

@@ -59,6 +59,9 @@ async def test_a_profile_says_all_that_is_known(admin: httpx.AsyncClient, ada: P
         "state": None,
         "segments": [],
         "consents": [],
+        "paused_until": None,
+        "fewer": False,
+        "suppressions": [],
     }
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from workflows import lifecycle
 from workflows.definition import EVENTS, Event
 from workflows.lifecycle import AT_RISK, DORMANT, Lifecycle
+from workflows.message_events import MessageEvent
 from workflows.segments import SEGMENTS, Segment, hasnt, performed, state, trait
 from workflows.transitions import Became, Entered, Left, is_transition
 
@@ -87,7 +88,7 @@ def transitions(*telling: type[Event]) -> Iterator[None]:
     """Let these be all the transitions there are: every test module that was collected has declared its own."""
     before = dict(EVENTS)
     EVENTS.clear()
-    EVENTS.update({name: event for name, event in before.items() if not is_transition(event)})
+    EVENTS.update({name: event for name, event in before.items() if not is_transition(event) or issubclass(event, MessageEvent)})
     EVENTS.update({event.name: event for event in telling})
     try:
         yield

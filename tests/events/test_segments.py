@@ -255,7 +255,7 @@ async def test_apps_cannot_send_a_transition(store: Store) -> None:
     call = understand({"userId": "ada", "event": "crowd became buyer"}, "track", Clock(START))
     assert (call.status, call.error) == (
         "invalid",
-        "crowd became buyer: Sojourn itself says what becomes of a person; apps cannot send this event",
+        "crowd became buyer: Sojourn itself says what becomes of a person, or of a message; apps cannot send this event",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from workflows.simulate import Simulation
+from workflows.simulated import Simulation
 
 
 def said(run: Simulation) -> list[str]:

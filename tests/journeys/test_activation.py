@@ -12,7 +12,8 @@ from tests.journeys.said import said, tried, when
 from workflows.happenings import Happening
 from workflows.messages import Email, InApp
 from workflows.run import User
-from workflows.simulate import Simulation, simulate
+from workflows.simulate import simulate
+from workflows.simulated import Simulation
 
 DAY = timedelta(days=1)
 FRIDAY = datetime(2025, 3, 7, 18, tzinfo=UTC)

@@ -12,7 +12,8 @@ from journeys.events import CommitPushed, ProjectLeft, ReferralSent, StoryShared
 from tests.journeys.said import said, when
 from workflows.happenings import Happening, OptOut, Person
 from workflows.run import User
-from workflows.simulate import Simulation, live
+from workflows.simulate import live
+from workflows.simulated import Simulation
 
 DAY = timedelta(days=1)
 BEGIN = datetime(2025, 3, 3, 12, tzinfo=UTC)  # a Monday

@@ -17,7 +17,8 @@ from journeys.onboarding import onboarding
 from journeys.reengagement import reengagement
 from tests.journeys.lives import Life, calls, lives
 from workflows.happenings import Identify
-from workflows.simulate import Simulation, live
+from workflows.simulate import live
+from workflows.simulated import Simulation
 
 SHIPPED = (activation, advocacy, onboarding, reengagement)
 REMINDERS = ("nudge", "smaller_step", "miss_you", "last_word")

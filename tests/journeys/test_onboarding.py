@@ -12,7 +12,8 @@ from tests.journeys.said import said, tried, when
 from workflows.happenings import Happening, Identify, OptOut
 from workflows.messages import Push
 from workflows.run import Receipt, User
-from workflows.simulate import Simulation, live, simulate
+from workflows.simulate import live, simulate
+from workflows.simulated import Simulation
 
 NOW = timedelta(0)
 HOUR = timedelta(hours=1)

@@ -12,7 +12,8 @@ from journeys.reengagement import reengagement
 from tests.journeys.said import said, tried, when
 from workflows.happenings import Happening, Person
 from workflows.run import User
-from workflows.simulate import Simulation, live
+from workflows.simulate import live
+from workflows.simulated import Simulation
 
 DAY = timedelta(days=1)
 BEGIN = datetime(2025, 2, 3, 15, tzinfo=UTC)

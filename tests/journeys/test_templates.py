@@ -16,6 +16,7 @@ from activities.templates import Library
 from activities.transport import Content
 from journeys.activation import activation
 from journeys.advocacy import advocacy
+from journeys.confirmation import confirmation
 from journeys.events import CommitPushed, ReferralSent, StoryShared
 from journeys.onboarding import onboarding
 from journeys.reengagement import reengagement
@@ -24,8 +25,9 @@ from workflows.definition import Event
 from workflows.happenings import Happening, Person
 from workflows.messages import Message
 from workflows.simulate import START, live
+from workflows.transitions import ConsentRequested
 
-SHIPPED = (activation, advocacy, onboarding, reengagement)
+SHIPPED = (activation, advocacy, confirmation, onboarding, reengagement)
 TEMPLATES = Path(__file__).parents[2] / "journeys" / "templates"
 LANGUAGES = ("en", "de", "pt-BR", "fr")  # French readers get English
 EVERYWHERE = ("welcome", "nudge", "smaller_step", "untried_area", "miss_you")  # what most people get
@@ -41,6 +43,7 @@ def messages() -> Mapping[str, list[Message]]:
     """Every message that the excerpt's people are sent, by journey, and what two regulars are sent who do as they were asked."""
     found: dict[str, list[Message]] = {}
     stories = [(life.happenings, life.person) for life in lives().values()]
+    stories.append(([(START, ConsentRequested(topic="community"))], Person()))
     stories += [(a_regular_who(does), Person()) for does in (ReferralSent(project="flask"), StoryShared(project="flask"))]
     for happenings, person in stories:
         for run in live(SHIPPED, happenings, person):
@@ -62,7 +65,8 @@ def written(
     where = ZoneInfo(zone)
     user: dict[str, Any] = {"id": "u1", "zone": zone, "locale": locale, "email": None, "phone": None, "traits": {}}
     now = datetime(2022, 9, 13, 9, tzinfo=where)
-    occasion = Occasion(user, {}, journey, message.data, now, where, lambda name, **properties: 17)
+    event = {"title": "News", "confirm_url": "https://sojourn.example/p/confirm/t"} if journey == "confirmation" else {}
+    occasion = Occasion(user, event, journey, message.data, now, where, lambda name, **properties: 17)
     return render(library, message.channel, message.template, occasion, "en")
 
 
@@ -133,7 +137,8 @@ def test_an_area_we_have_no_words_for_is_named_and_escaped(library: Library, mes
 def test_letters_have_a_dark_look_and_ask_no_other_server_for_anything(
     library: Library, messages: Mapping[str, list[Message]]
 ) -> None:
-    for message in (each for theirs in messages.values() for each in theirs if each.channel == "email"):
-        html = written(library, message).html
+    letters = [(journey, each) for journey, theirs in messages.items() for each in theirs if each.channel == "email"]
+    for journey, message in letters:
+        html = written(library, message, journey=journey).html
         assert "prefers-color-scheme: dark" in html
         assert not re.search(r"<(img|link|script)\b|@import|url\(", html)

@@ -8,14 +8,30 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
+from zlib import crc32
 
 from sqlmodel import col, select
 
 from demo.player import Call
+from store.links import confirm_url
 from store.tables import Assignment, Delivery, MailboxItem, Person
+from tests.language.teller import Teller, Word
 from tests.stage import Stage, only
 from workflows.definition import Definition, Event
-from workflows.happenings import Happening, Identify, Operate, OptIn, OptOut
+from workflows.happenings import (
+    AskForFewer,
+    AskForPause,
+    Confirm,
+    Happening,
+    Identify,
+    Operate,
+    OptIn,
+    OptOut,
+    Outcome,
+    Release,
+    Stop,
+    Suppress,
+)
 from workflows.happenings import Person as Someone
 from workflows.messages import CHANNELS
 from workflows.run import Order, Receipt, User
@@ -24,7 +40,8 @@ from workflows.simulate import START, live
 JOURNEYS = Path(__file__).parent / "journeys"  # a folder of templates only: the journeys are in the tests
 HOME = "Asia/Tokyo"  # the zone of those whose own is unknown: one that nobody falls back on by mistake
 MINUTE = timedelta(minutes=1)
-NUMBER, NUMBER_ZONES = "+4915112345678", ("Europe/Berlin",)  # everybody's, and where it is of
+NUMBER_ZONES = ("Europe/Berlin",)  # of every number here
+ON_CALL = {"X-Actor": "ada", "X-Reason": "why not"}
 BROKEN = "broken"  # the template that cannot be rendered
 
 
@@ -152,14 +169,24 @@ async def real(
     """Play it through the HTTP API, the router, a worker and the real server, with time skipping."""
     user = user or uuid4().hex
     introduction = Call(at, "/v1/identify", _introduction(user, zone, locale, traits or {}, reachable))
-    calls = [_call(user, at + since, happening) for since, happening in happenings]
+    player = Teller(stage.store, stage.temporal, stage.api, stage.settings)
     with only(journeys):
-        await stage.player.live(user, [introduction], at)
+        await player.live(user, [introduction], at)
+        calls = [await _made(stage, user, at + since, happening) for since, happening in happenings]
         await _assign(stage, user, variants or {})
-        await stage.player.live(user, calls, None if until is None else at + until)
+        await player.live(user, calls, None if until is None else at + until)
     story = await told(stage, user, at)
     await end_open_runs(stage, user)
+    await release_all(stage)
     return story
+
+
+async def release_all(stage: Stage) -> None:
+    """Leave nothing stopped: the next test has the same house."""
+    for stop in (await stage.api.get("/v1/stops")).json()["stops"]:
+        if stop["released_at"] is None:
+            path = "/".join(filter(None, ("/v1/stops", stop["scope"], stop["name"], "release")))
+            (await stage.api.post(path, json={"choice": "skip"}, headers=ON_CALL)).raise_for_status()
 
 
 async def end_open_runs(stage: Stage, user: str) -> None:
@@ -174,7 +201,7 @@ def _introduction(user: str, zone: str, locale: str, traits: Mapping[str, Any], 
     if "email" in reachable:
         known["email"] = f"{user}@example.org"
     if "sms" in reachable:
-        known["phone"] = NUMBER
+        known["phone"] = phone_of(user)
     context: dict[str, Any] = {"timezone": zone, "locale": locale}
     if "push" in reachable:
         context["device"] = {"token": f"token-{user}", "type": "android"}
@@ -192,14 +219,48 @@ def _call(user: str, at: datetime, happening: Happening) -> Call:
         case Operate(action, Order(actor, reason, step)):
             who = {"X-Actor": actor, "X-Reason": reason}
             return Call(at, f"/v1/runs/{{run_id}}/{action}", {"step": step} if step else {}, refusable=True, headers=who)
+        case Stop(scope, name):
+            return Call(at, f"/v1/stops/{'/'.join(filter(None, (scope, name)))}", {}, method="PUT", headers=ON_CALL)
+        case Release(choice, Stop(scope, name), over):
+            path = f"/v1/stops/{'/'.join(filter(None, (scope, name)))}/release"
+            return Call(at, path, {"choice": choice, "over": over.total_seconds()}, headers=ON_CALL)
         case OptOut(topic, channel):
             consent = {"topic": topic, "channel": channel, "granted": False, "source": "test"}
             return Call(at, f"/v1/users/{user}/consent", consent, method="PUT")
         case OptIn(topic, channel):
             consent = {"topic": topic, "channel": channel, "granted": True, "source": "test"}
             return Call(at, f"/v1/users/{user}/consent", consent, method="PUT")
-        case _:
-            raise NotImplementedError(f"{happening} is not played on the real server yet")
+        case Suppress(channel, cause):
+            door = f"/v1/suppressions/{channel}/{_address(user, channel)}"
+            return Call(at, door, {"cause": cause}, method="PUT", headers={"X-Actor": "eve", "X-Reason": "asked"})
+        case AskForPause(duration):
+            wish = {"paused_until": (at + duration).isoformat(), "source": "test"}
+            return Call(at, f"/v1/users/{user}/preferences", wish, method="PUT")
+        case AskForFewer():
+            return Call(at, f"/v1/users/{user}/preferences", {"fewer": True, "source": "test"}, method="PUT")
+        case Outcome():
+            return Word(at, "", {}, outcome=happening)
+        case Confirm():
+            raise AssertionError("whose link it is only the store knows")
+
+
+def phone_of(user: str) -> str:
+    """Return a number of their own: suppressed, it is so for everybody who has it."""
+    return f"+49151{crc32(user.encode()) % 10**8:08d}"
+
+
+def _address(user: str, channel: str) -> str:
+    return {"email": f"{user}@example.org", "sms": phone_of(user)}.get(channel, user)
+
+
+async def _made(stage: Stage, user: str, at: datetime, happening: Happening) -> Call:
+    """Return the call that is made of a happening; a yes is confirmed as its mail says, by the button on the page."""
+    if not isinstance(happening, Confirm):
+        return _call(user, at, happening)
+    async with stage.store.read() as session:
+        person = (await session.exec(select(Person).where(Person.user_id == user))).one()
+    url = confirm_url(stage.settings, person.id or 0, f"{user}@example.org", happening.topic)
+    return Call(at, url.removeprefix(stage.settings.public_url), {})
 
 
 async def _assign(stage: Stage, user: str, variants: Mapping[str, str]) -> None:

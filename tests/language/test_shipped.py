@@ -18,7 +18,8 @@ from tests.journeys.lives import Life, lives
 from tests.language.both import HOME, assert_same_story, real, virtual
 from tests.stage import Stage, stage
 from workflows.run import Step
-from workflows.simulate import Simulation, live
+from workflows.simulate import live
+from workflows.simulated import Simulation
 
 FOLDER = Path(__file__).parents[2] / "journeys"
 ASK, ASKS = "advocacy-ask", ("share", "refer")

@@ -159,6 +159,9 @@ class Nowhere:
     async def deliver(self, sending: Sending) -> Receipt:
         raise NotImplementedError
 
+    async def conclude(self, sending: Sending, receipt: Receipt) -> Receipt:
+        raise NotImplementedError
+
     async def assign(self, experiment: str, weights: Mapping[str, int]) -> str:
         raise NotImplementedError
 

@@ -66,9 +66,9 @@ class House:
     async def temporal_client(self) -> Client:
         return await Client.connect(f"{LOOPBACK}:{self.temporal_port}")
 
-    def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
+    def start(self, name: str, *command: str, **environment: str) -> subprocess.Popen[bytes]:
         words = ["env", f"--chdir={CHECKOUT}", sys.executable, "-m", *command]
-        started = running(words, log=self.folder / f"{name}.log", patience=15, env=self.environment)
+        started = running(words, log=self.folder / f"{name}.log", patience=15, env=self.environment | environment)
         return self.processes.enter_context(started)
 
     async def start_api(self, *command: str) -> None:
@@ -82,9 +82,9 @@ class House:
         self.apis[-1].kill()
         self.apis[-1].wait()
 
-    def start_worker(self, *command: str) -> None:
+    def start_worker(self, *command: str, **environment: str) -> None:
         """Start a worker: `python -m cli worker`, or another command."""
-        self.workers.append(self.start(f"worker-{len(self.workers)}", *(command or ("cli", "worker"))))
+        self.workers.append(self.start(f"worker-{len(self.workers)}", *(command or ("cli", "worker")), **environment))
 
     def kill_worker(self) -> None:
         """Kill -9 the last worker."""
@@ -150,8 +150,11 @@ async def _true(answer: object) -> bool:
 
 
 @asynccontextmanager
-async def house(folder: Path) -> AsyncIterator[House]:
-    """Bring up Temporal and the API, without a worker yet, and end whatever is up with the block."""
+async def house(folder: Path, api: Sequence[str] = (), **more: str) -> AsyncIterator[House]:
+    """Bring up Temporal and the API, without a worker yet, and end whatever is up with the block.
+
+    `api` is its command, `more` what else is in everybody's environment.
+    """
     with free_ports(2) as (port, temporal_port):
         environment = {
             **os.environ,
@@ -159,6 +162,7 @@ async def house(folder: Path) -> AsyncIterator[House]:
             "TEMPORAL_NAMESPACE": "default",
             "SOJOURN_DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'sojourn.db'}",
             "SOJOURN_JOURNEYS": str(JOURNEYS),
+            **more,
         }
     await asyncio.to_thread(migrate, environment["SOJOURN_DATABASE_URL"])
     with closing(sqlite3.connect(folder / "sojourn.db")) as database:
@@ -166,12 +170,12 @@ async def house(folder: Path) -> AsyncIterator[House]:
     headers = {"Authorization": f"Bearer {DEVELOPMENT_ADMIN_KEY}"}
     async with (
         AsyncExitStack() as processes,
-        httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port}", headers=headers, timeout=30, trust_env=False) as api,
+        httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port}", headers=headers, timeout=30, trust_env=False) as http,
     ):
-        up = House(folder, temporal_port, environment, api, processes)
+        up = House(folder, temporal_port, environment, http, processes)
         processes.push_async_callback(up.end_temporal)
         await up.start_temporal()
-        await up.start_api()
+        await up.start_api(*api)
         yield up
 
 

@@ -45,6 +45,7 @@ REFUSALS: list[tuple[dict[str, Any], Verdict]] = [
     ({"granted": False}, Verdict("suppressed", "no_consent")),
     ({"paused_until": LATE + DAY}, Verdict("suppressed", "paused")),
     ({"expires": LATE}, Verdict("suppressed", "expired")),
+    ({"run_paused": "sojourn: replied"}, Verdict("deferred", "run_paused", LATE + timedelta(seconds=10))),
     ({"stopped": "journey onboarding"}, Verdict("deferred", "kill_switch", LATE + DAY)),
     ({"past": (Past(LATE - MINUTE, "push", "news"),)}, Verdict("deferred", "frequency_cap", LATE + timedelta(hours=6) - MINUTE)),
     ({}, Verdict("deferred", "quiet_hours", LATE + timedelta(hours=9))),

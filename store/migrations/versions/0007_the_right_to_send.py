@@ -60,6 +60,8 @@ def stops() -> None:
         Column("released_at", MOMENT, nullable=True),
         Column("released_by", sa.String(), nullable=False),
         Column("choice", sa.String(), nullable=False),
+        Column("over", sa.Float(), nullable=False),
+        Column("finished_at", MOMENT, nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
 
@@ -97,6 +99,7 @@ def messages() -> None:
     op.add_column("messages", Column("saw", DOCUMENT, nullable=False, server_default="{}"))
     op.add_column("messages", Column("begun_at", MOMENT, nullable=True))
     op.add_column("messages", Column("provider", sa.String(), nullable=False, server_default=""))
+    op.add_column("messages", Column("sent_to", sa.String(), nullable=False, server_default=""))
     op.add_column("messages", Column("doubted", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("messages", Column("happened", DOCUMENT, nullable=False, server_default="{}"))
     op.create_index("messages_by_provider_id", "messages", ["channel", "provider_id"])

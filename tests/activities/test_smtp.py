@@ -7,6 +7,7 @@ import ssl
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -17,8 +18,9 @@ from urllib.parse import urlsplit
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
-from activities import email as channel
-from activities.email import Email, message_id
+from activities import smtp as channel
+from activities.email import message_id
+from activities.smtp import Smtp
 from activities.transport import Ambiguous, OutOfReach, Undeliverable
 from tests.activities.parcels import parcel
 
@@ -32,7 +34,22 @@ class MailServer:
         self.says = says
         self.taken: list[Envelope] = []
         self.secure: list[bool] = []
+        self.connections: list[asyncio.Transport] = []
+        self.goodbyes = 0
         self.logins: list[str] = []
+
+    async def handle_EHLO(
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        assert isinstance(server.transport, asyncio.Transport)
+        if server.transport not in self.connections:
+            self.connections.append(server.transport)
+        return responses
+
+    async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        self.goodbyes += 1
+        return "221 Bye"
 
     async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:
         envelope.mail_from = address
@@ -83,6 +100,16 @@ async def serving(handler: MailServer, *, tls: ssl.SSLContext | None = None, fro
         server.close()
 
 
+@asynccontextmanager
+async def smtp(port: int, **how: Any) -> AsyncIterator[Smtp]:
+    """A transport to that server, closed in the end."""
+    transport = Smtp(f"smtp://127.0.0.1:{port}", SENDER, **how)
+    try:
+        yield transport
+    finally:
+        await transport.close()
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate for this machine, with its key, in one file."""
@@ -106,7 +133,7 @@ def tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
 async def test_mail_has_both_parts_and_the_addresses() -> None:
     server = MailServer()
     async with serving(server) as port:
-        given = await Email(f"smtp://127.0.0.1:{port}", SENDER).deliver(parcel())
+        given = await Smtp(f"smtp://127.0.0.1:{port}", SENDER).deliver(parcel())
 
     mail = server.mail()
     assert (mail["From"], mail["To"], mail["Subject"]) == (SENDER, "ada@example.org", "A note for Zoë")
@@ -122,7 +149,7 @@ async def test_mail_has_both_parts_and_the_addresses() -> None:
 async def test_every_attempt_has_the_same_message_id_and_every_message_its_own() -> None:
     server = MailServer()
     async with serving(server) as port:
-        email = Email(f"smtp://127.0.0.1:{port}", SENDER)
+        email = Smtp(f"smtp://127.0.0.1:{port}", SENDER)
         first, again = await email.deliver(parcel()), await email.deliver(parcel())
         other = await email.deliver(parcel(key="r_1:send:email/note#2"))
 
@@ -134,7 +161,7 @@ async def test_every_attempt_has_the_same_message_id_and_every_message_its_own()
 async def test_a_password_goes_over_tls_only(tls: ssl.SSLContext) -> None:
     server = MailServer()
     async with serving(server, tls=tls) as port:
-        await Email(f"smtp://user:p%40ss@localhost:{port}", SENDER).deliver(parcel())
+        await Smtp(f"smtp://user:p%40ss@localhost:{port}", SENDER).deliver(parcel())
     assert (server.logins, server.secure) == (["user:p@ss"], [True])
 
     assert channel._start_tls(urlsplit("smtp://user:p@mail.example.com")) is True
@@ -143,7 +170,7 @@ async def test_a_password_goes_over_tls_only(tls: ssl.SSLContext) -> None:
 async def test_smtps_is_tls_from_the_start(tls: ssl.SSLContext) -> None:
     server = MailServer()
     async with serving(server, tls=tls, from_start=True) as port:
-        await Email(f"smtps://localhost:{port}", SENDER).deliver(parcel())
+        await Smtp(f"smtps://localhost:{port}", SENDER).deliver(parcel())
 
     assert len(server.taken) == 1
 
@@ -154,7 +181,7 @@ async def test_a_server_whose_certificate_is_not_trusted_gets_nothing(certificat
     server = MailServer()
     async with serving(server, tls=context, from_start=True) as port:
         with pytest.raises(Exception, match="certificate") as error:
-            await Email(f"smtps://localhost:{port}", SENDER).deliver(parcel())
+            await Smtp(f"smtps://localhost:{port}", SENDER).deliver(parcel())
 
     assert not isinstance(error.value, Ambiguous | Undeliverable)
     assert server.taken == []
@@ -164,28 +191,28 @@ async def test_a_server_whose_certificate_is_not_trusted_gets_nothing(certificat
 async def test_a_lasting_refusal_is_final(command: str) -> None:
     async with serving(MailServer(**{command: "550 5.1.1 no such user"})) as port:
         with pytest.raises(Undeliverable, match=r"550 5\.1\.1 no such user"):
-            await Email(f"smtp://127.0.0.1:{port}", SENDER).deliver(parcel())
+            await Smtp(f"smtp://127.0.0.1:{port}", SENDER).deliver(parcel())
 
 
 @pytest.mark.parametrize("command", ["mail", "rcpt", "data"])
 async def test_a_passing_refusal_is_tried_again(command: str) -> None:
     async with serving(MailServer(**{command: "451 4.3.0 greylisted"})) as port:
         with pytest.raises(OutOfReach, match="451"):
-            await Email(f"smtp://127.0.0.1:{port}", SENDER).deliver(parcel())
+            await Smtp(f"smtp://127.0.0.1:{port}", SENDER).deliver(parcel())
 
 
 @pytest.mark.parametrize("command", ["mail", "rcpt"])
 async def test_a_connection_lost_before_the_mail_was_handed_over_is_an_outage(command: str) -> None:
     async with serving(MailServer(**{command: None})) as port:
         with pytest.raises(OutOfReach):
-            await Email(f"smtp://127.0.0.1:{port}", SENDER).deliver(parcel())
+            await Smtp(f"smtp://127.0.0.1:{port}", SENDER).deliver(parcel())
 
 
 async def test_a_connection_lost_after_the_mail_was_handed_over_leaves_it_open() -> None:
     server = MailServer(data=None)
     async with serving(server) as port:
         with pytest.raises(Ambiguous):
-            await Email(f"smtp://127.0.0.1:{port}", SENDER).deliver(parcel())
+            await Smtp(f"smtp://127.0.0.1:{port}", SENDER).deliver(parcel())
 
     assert len(server.taken) == 1
 
@@ -201,7 +228,7 @@ async def test_a_server_that_falls_silent_with_the_mail_leaves_it_open(monkeypat
     monkeypatch.setattr(server, "handle_DATA", say_nothing)
     async with serving(server) as port:
         with pytest.raises(Ambiguous):
-            await Email(f"smtp://127.0.0.1:{port}", SENDER).deliver(parcel())
+            await Smtp(f"smtp://127.0.0.1:{port}", SENDER).deliver(parcel())
         silence.set()
 
 
@@ -209,13 +236,13 @@ async def test_a_server_that_is_not_there_is_an_outage() -> None:
     async with serving(MailServer()) as port:
         pass
     with pytest.raises(OutOfReach):
-        await Email(f"smtp://127.0.0.1:{port}", SENDER).deliver(parcel())
+        await Smtp(f"smtp://127.0.0.1:{port}", SENDER).deliver(parcel())
 
 
 async def test_a_login_that_is_refused_is_an_outage_for_operators_can_help(tls: ssl.SSLContext) -> None:
     async with serving(MailServer(), tls=tls) as port:
         with pytest.raises(OutOfReach, match="refuses our login"):
-            await Email(f"smtp://user:wrong@localhost:{port}", SENDER).deliver(parcel())
+            await Smtp(f"smtp://user:wrong@localhost:{port}", SENDER).deliver(parcel())
 
 
 @pytest.mark.parametrize("address", ["ada@example.org\r\nBcc: all@example.org", "zoë@example.org"])
@@ -223,6 +250,150 @@ async def test_an_impossible_address_is_final_and_smuggles_nothing(address: str)
     server = MailServer()
     async with serving(server) as port:
         with pytest.raises(Undeliverable):
-            await Email(f"smtp://127.0.0.1:{port}", SENDER).deliver(parcel(recipients=(address,)))
+            await Smtp(f"smtp://127.0.0.1:{port}", SENDER).deliver(parcel(recipients=(address,)))
 
     assert server.taken == []
+
+
+async def test_mails_share_a_connection_that_is_ended_with_a_goodbye() -> None:
+    server = MailServer()
+    async with serving(server) as port:
+        async with smtp(port) as mail:
+            for number in range(3):
+                await mail.deliver(parcel(key=f"r_1:{number}"))
+            assert server.goodbyes == 0
+        assert (len(server.taken), len(server.connections), server.goodbyes) == (3, 1, 1)
+
+
+async def test_a_refusal_leaves_the_connection_fit_for_the_next_mail() -> None:
+    server = MailServer(rcpt="550 5.1.1 no such user")
+    async with serving(server) as port, smtp(port) as mail:
+        with pytest.raises(Undeliverable):
+            await mail.deliver(parcel())
+        server.says.clear()
+        await mail.deliver(parcel())
+    assert (len(server.taken), len(server.connections)) == (1, 1)
+    assert server.taken[0].rcpt_tos == ["ada@example.org"]
+
+
+async def test_no_more_connections_are_open_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, go_on = MailServer(), asyncio.Event()
+    async with serving(server) as port, smtp(port, most=2) as mail:
+        both = asyncio.Event()
+        handle = server.handle_DATA
+
+        async def wait(*given: Any) -> str:
+            if len(server.connections) == 2:
+                both.set()
+            await go_on.wait()
+            return await handle(*given)
+
+        monkeypatch.setattr(server, "handle_DATA", wait)
+        sending = [asyncio.create_task(mail.deliver(parcel(key=f"r_1:{number}"))) for number in range(5)]
+        await both.wait()
+        go_on.set()
+        await asyncio.gather(*sending)
+    assert (len(server.taken), len(server.connections)) == (5, 2)
+
+
+async def test_a_mail_that_gets_no_turn_is_not_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "BEFORE_SECONDS", 0.2)
+    server, go_on, begun = MailServer(), asyncio.Event(), asyncio.Event()
+
+    async def wait(*_: Any) -> str:
+        begun.set()
+        await go_on.wait()
+        return "250 OK"
+
+    monkeypatch.setattr(server, "handle_DATA", wait)
+    async with serving(server) as port, smtp(port, most=1) as mail:
+        first = asyncio.create_task(mail.deliver(parcel()))
+        await begun.wait()
+        with pytest.raises(OutOfReach):
+            await mail.deliver(parcel(key="r_1:2"))
+        go_on.set()
+        assert await first == message_id("r_1:send:email/note", "r_1", SENDER)
+
+
+@pytest.mark.parametrize("dies", ["unheard", "by hanging up", "by a 421"])
+async def test_a_kept_connection_that_has_died_is_replaced_and_nothing_is_in_doubt(
+    dies: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = MailServer()
+    async with serving(server) as port, smtp(port) as mail:
+        await mail.deliver(parcel())
+        (kept,) = server.connections
+        if dies == "unheard":
+            kept.abort()
+        else:
+            told = iter([None if dies == "by hanging up" else "421 4.4.2 idle for too long"])
+            answer = server._answer
+
+            def once(smtp_server: SMTP, command: str) -> str:
+                server.says = {"mail": next(told)} if command == "mail" and smtp_server.transport is kept else {}
+                return answer(smtp_server, command)
+
+            monkeypatch.setattr(server, "_answer", once)
+        await mail.deliver(parcel(key="r_1:2"))
+    assert (len(server.taken), len(server.connections)) == (2, 2)
+
+
+async def test_a_connection_that_rests_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, ended = MailServer(), asyncio.Event()
+
+    async def bye(*_: Any) -> str:
+        ended.set()
+        return "221 Bye"
+
+    monkeypatch.setattr(server, "handle_QUIT", bye)
+    async with serving(server) as port, smtp(port, idle=0.05) as mail:
+        await mail.deliver(parcel())
+        async with asyncio.timeout(5):
+            await ended.wait()
+        await mail.deliver(parcel(key="r_1:2"))
+    assert len(server.connections) == 2
+
+
+async def test_a_connection_is_not_used_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "MOST_MAILS", 2)
+    server = MailServer()
+    async with serving(server) as port, smtp(port) as mail:
+        for number in range(4):
+            await mail.deliver(parcel(key=f"r_1:{number}"))
+    assert (len(server.taken), len(server.connections), server.goodbyes) == (4, 2, 2)
+
+
+async def test_an_attempt_that_is_cut_off_leaves_no_connection_in_the_middle_of_something(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server, begun, silence = MailServer(), asyncio.Event(), asyncio.Event()
+    handle = server.handle_DATA
+
+    async def say_nothing(*_: Any) -> str:
+        begun.set()
+        await silence.wait()
+        return "250 OK"
+
+    monkeypatch.setattr(server, "handle_DATA", say_nothing)
+    async with serving(server) as port, smtp(port) as mail:
+        cut_off = asyncio.create_task(mail.deliver(parcel()))
+        await begun.wait()
+        cut_off.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cut_off
+        monkeypatch.setattr(server, "handle_DATA", handle)
+        await mail.deliver(parcel(key="r_1:2"))
+        silence.set()
+    assert (len(server.taken), len(server.connections)) == (1, 2)
+
+
+async def test_further_headers_are_on_the_mail_as_they_are_and_their_links_whole() -> None:
+    server, url = MailServer(), f"https://messages.example.org/u/{'a-_.' * 60}"
+    headers = {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+    async with serving(server) as port, smtp(port) as mail:
+        await mail.deliver(parcel(content=replace(parcel().content, headers=headers)))
+    (envelope,) = server.taken
+    assert isinstance(envelope.original_content, bytes)
+    head = envelope.original_content.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    assert f"List-Unsubscribe: <{url}>".encode() in head
+    assert b"List-Unsubscribe-Post: List-Unsubscribe=One-Click" in head

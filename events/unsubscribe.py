@@ -1,0 +1,27 @@
+"""Leaving a topic by the link in a message: a no on record, once, from the next message on."""
+
+from __future__ import annotations
+
+from events.accept import retrying
+from events.calls import Clock
+from events.consents import Word, holds, say, spoken, who
+from store.links import Ticket
+from store.session import Store
+
+THEMSELVES = "the person"  # who recorded it
+
+
+async def unsubscribe(store: Store, ticket: Ticket, source: str, clock: Clock) -> None:
+    """Record that whom the link was for wants no more of its topic on its channel; nothing if that was their last word already.
+
+    It is recorded of whoever they are now, if they turned out to be somebody we knew; of somebody who was erased it is not.
+    """
+
+    async def attempt() -> None:
+        async with store.write() as session:
+            person = await who(session, ticket.person, locked=True)
+            if person is not None and holds(await spoken(session, person), ticket.topic, ticket.channel) is not False:
+                no = Word(ticket.topic, False, ticket.channel, source, evidence={"message": ticket.message})
+                await say(session, person, [no], clock, THEMSELVES)
+
+    await retrying(attempt)

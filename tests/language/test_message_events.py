@@ -1,0 +1,152 @@
+"""What happens to a message is an event: journeys wait for it by the receipt, in virtual time and on the real server."""
+
+from __future__ import annotations
+
+from tests.language.both import Play, Story
+from tests.language.words import NOW, Entered, Left, by, days, hours, say
+from workflows.definition import ALWAYS, journey
+from workflows.happenings import Bounced, Clicked, Delivered, Opened, Operate, OptOut, Replied
+from workflows.journey import Journey
+from workflows.message_events import MessageBounced, MessageClicked, MessageDelivered, MessageOpened, MessageReplied
+from workflows.messages import Email, Sms
+from workflows.simulate import simulate
+
+RESUME = Operate("resume", by())
+
+
+@journey(again=ALWAYS)
+async def waits_for_opens(j: Journey, entered: Entered) -> None:
+    receipt = await j.send(Email("note", {"text": "first"}))
+    opened = await j.wait_for(MessageOpened, of=receipt, within=days(2))
+    await j.send(say(f"{opened.template if opened else 'unread'} {j.now:%a %H:%M}"))
+
+
+async def test_a_journey_goes_on_when_its_message_is_opened(play: Play) -> None:
+    [run] = await play([waits_for_opens], [(NOW, Entered()), (hours(3), Opened("note"))])
+    assert run.texts == ["first", "note Mon 15:00"]
+
+
+async def test_a_message_that_nobody_opens_is_waited_for_up_to_the_deadline(play: Play) -> None:
+    [run] = await play([waits_for_opens], [(NOW, Entered()), (hours(3), Delivered("note"))])
+    assert run.texts == ["first", "unread Wed 12:00"]
+
+
+async def test_what_happens_to_a_message_is_seen_under_the_key_of_its_step(play: Play) -> None:
+    runs = simulate(waits_for_opens, Entered(), then=[(hours(3), Opened("note"))])
+    assert [step.key for step in runs.steps][:2] == ["send:email/note", "wait:message_opened"]
+
+
+@journey()
+async def sends_twice(j: Journey, entered: Entered) -> None:
+    first = await j.send(Email("note", {"text": "first"}))
+    await j.sleep(days(1))
+    await j.send(Email("note", {"text": "second"}))
+    clicked = await j.wait_for(MessageClicked, MessageOpened, of=first, within=days(3))
+    await j.send(say(f"{type(clicked).__name__} {j.now:%a %H:%M}"))
+
+
+async def test_of_a_receipt_only_what_happened_to_that_message_counts(play: Play) -> None:
+    [run] = await play([sends_twice], [(NOW, Entered()), (days(2), Clicked("note", "https://app.example/a"))])
+    assert run.texts == ["first", "second", "NoneType Fri 12:00"]
+
+
+async def test_what_happened_before_the_wait_began_counts(play: Play) -> None:
+    [run] = await play([sends_twice], [(NOW, Entered()), (hours(2), Opened("note"))])
+    assert run.texts == ["first", "second", "MessageOpened Tue 12:00"]
+
+
+@journey()
+async def waits_for_what_was_not_sent(j: Journey, entered: Entered) -> None:
+    receipt = await j.send(Email("note", {"text": "first"}))
+    opened = await j.wait_for(MessageOpened, of=receipt, within=days(2))
+    await j.send(Email("note", {"text": f"{receipt.status} {opened} {j.now:%a %H:%M}"}, topic="other"))
+
+
+async def test_the_wait_for_what_happens_to_a_message_that_was_not_sent_is_over_at_once(play: Play) -> None:
+    [run] = await play([waits_for_what_was_not_sent], [(NOW, OptOut("waits_for_what_was_not_sent")), (NOW, Entered())])
+    assert run.texts == ["suppressed None Mon 12:00"]
+
+
+@journey()
+async def asks_for_any(j: Journey, entered: Entered) -> None:
+    await j.send(Email("note", {"text": "first"}))
+    clicked = await j.wait_for(MessageClicked, within=days(2), where=lambda clicked: not clicked.machine)
+    seen = [type(each).__name__ for each in j.seen(MessageDelivered, MessageOpened, MessageClicked, MessageBounced)]
+    await j.send(say(f"{clicked and clicked.url} {' '.join(seen)}"))
+
+
+async def test_a_click_tells_where_to_but_for_the_query_and_machines_are_told_apart(play: Play) -> None:
+    story: Story = [
+        (hours(1), Delivered("note")),
+        (hours(2), Opened("note", machine=True)),
+        (hours(3), Clicked("note", "https://app.example/a?b=c", machine=True)),
+        (hours(4), Clicked("note", "https://ada@app.example/plans?token=secret#top")),
+    ]
+    [run] = await play([asks_for_any], [(NOW, Entered()), *story])
+    assert run.texts == [
+        "first",
+        "https://app.example/plans MessageDelivered MessageOpened MessageClicked MessageClicked",
+    ]
+
+
+@journey(again=ALWAYS)
+async def answers_a_click(j: Journey, clicked: MessageClicked) -> None:
+    await j.send(say(f"you clicked {clicked.url}"))
+
+
+async def test_what_happens_to_a_message_starts_a_journey(play: Play) -> None:
+    story: Story = [(NOW, Entered()), (hours(1), Clicked("note", "https://app.example/a"))]
+    runs = await play([waits_for_opens, answers_a_click], story)
+    assert [run.texts for run in runs if run.journey == "answers_a_click"] == [["you clicked https://app.example/a"]]
+
+
+@journey(exits_on=MessageBounced)
+async def leaves_on_a_bounce(j: Journey, entered: Entered) -> None:
+    await j.send(Email("note", {"text": "first"}))
+    await j.sleep(days(2))
+    await j.send(say("second"))
+
+
+async def test_a_bounce_ends_a_journey_that_exits_on_it(play: Play) -> None:
+    [run] = await play([leaves_on_a_bounce], [(NOW, Entered()), (hours(1), Bounced("note", hard=False, code="MailboxFull"))])
+    assert (run.status, run.reason, run.texts) == ("exited", "message_bounced", ["first"])
+
+
+async def test_what_happens_to_a_message_that_was_not_sent_is_nothing(play: Play) -> None:
+    [run] = await play([leaves_on_a_bounce], [(NOW, Entered()), (hours(1), Bounced("reminder"))])
+    assert run.texts == ["first", "second"]
+
+
+# Replies
+
+
+@journey(exits_on=Left)
+async def markets(j: Journey, entered: Entered) -> None:
+    receipt = await j.send(Email("note", {"text": "offer"}))
+    replied = await j.wait_for(MessageReplied, of=receipt, within=days(1))
+    await j.send(say(f"{'answered' if replied else 'silent'} {j.now:%a %H:%M}"))
+
+
+@journey()
+async def serves(j: Journey, entered: Entered) -> None:
+    await j.sleep(days(1))
+    await j.send(Sms("note", {"text": "your receipt"}, transactional=True))
+
+
+async def test_a_reply_pauses_marketing_until_somebody_resumes_it(play: Play) -> None:
+    [run] = await play([markets], [(NOW, Entered()), (hours(3), Replied("note")), (days(3), RESUME)])
+    assert run.texts == ["offer", "answered Thu 12:00"]
+
+
+async def test_a_reply_leaves_alone_what_is_transactional(play: Play) -> None:
+    story: Story = [(NOW, Entered()), (hours(3), Replied("note"))]
+    runs = await play([markets, serves], story, until=days(5))
+    assert {run.journey: (run.status, run.texts) for run in runs} == {
+        "markets": ("open", ["offer"]),
+        "serves": ("completed", ["your receipt"]),
+    }
+
+
+async def test_an_exit_ends_a_run_that_a_reply_has_paused(play: Play) -> None:
+    [run] = await play([markets], [(NOW, Entered()), (hours(3), Replied("note")), (hours(5), Left())])
+    assert (run.status, run.texts) == ("exited", ["offer"])

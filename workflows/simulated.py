@@ -1,0 +1,49 @@
+"""What a simulated run did, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from workflows.definition import Definition
+from workflows.messages import Message
+from workflows.run import Receipt, Step
+
+
+@dataclass(frozen=True)
+class Decided:
+    """One answer of the gate to a message: when, under which step, and what became of it."""
+
+    at: datetime
+    step: str
+    message: Message
+    receipt: Receipt
+
+
+@dataclass
+class Simulation:
+    """What a simulated run did, and how it ended. `status` is `open` while it still waits."""
+
+    definition: Definition[Any]
+    started: datetime
+    decided: list[Decided] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    status: Literal["open", "completed", "exited"] = "open"
+    reason: str = ""
+    ended: datetime | None = None
+
+    @property
+    def sent(self) -> list[Decided]:
+        return [each for each in self.decided if each.receipt.status == "sent"]
+
+    @property
+    def messages(self) -> list[Message]:
+        return [each.message for each in self.sent]
+
+    @property
+    def elapsed(self) -> timedelta:
+        """How long the run took; raises ValueError if it is not over."""
+        if self.ended is None:
+            raise ValueError(f"the run of {self.definition.name!r} that started {self.started} is still open")
+        return self.ended - self.started
