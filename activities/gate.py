@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import String, bindparam, literal, union_all
+from sqlalchemy import CompoundSelect, String, bindparam, literal, union_all
 from sqlmodel import and_, col, func, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -78,28 +79,26 @@ counted = or_(
     deliveries.c.status.in_(("sent", "intent", "unknown", "held")),
     and_(deliveries.c.status == "suppressed", deliveries.c.reason == "holdout"),
 )
-concerns = union_all(
-    sqlalchemy.select(literal("suppressed").label("what"), suppressions.c.cause, suppressions.c.channel, suppressions.c.at).where(
-        among(suppressions.c.address, "addresses"), suppressions.c.channel.in_((bindparam("channel", type_=String()), "*"))
+against = sqlalchemy.select(
+    literal("suppressed").label("what"), suppressions.c.cause, suppressions.c.channel, suppressions.c.at
+).where(among(suppressions.c.address, "addresses"), suppressions.c.channel.in_((bindparam("channel", type_=String()), "*")))
+thrown = sqlalchemy.select(literal("stop"), stops.c.scope, stops.c.name, stops.c.at).where(
+    stops.c.released_at.is_(None),
+    or_(
+        stops.c.scope == "all",
+        and_(stops.c.scope == "journey", stops.c.name == bindparam("journey")),
+        and_(stops.c.scope == "channel", stops.c.name == bindparam("channel", type_=String())),
     ),
-    sqlalchemy.select(literal("stop"), stops.c.scope, stops.c.name, stops.c.at).where(
-        stops.c.released_at.is_(None),
-        or_(
-            stops.c.scope == "all",
-            and_(stops.c.scope == "journey", stops.c.name == bindparam("journey")),
-            and_(stops.c.scope == "channel", stops.c.name == bindparam("channel", type_=String())),
-        ),
-    ),
-    sqlalchemy.select(literal("holdout"), assignments.c.variant, assignments.c.experiment, assignments.c.at).where(
-        assignments.c.person_id == bindparam("person"), assignments.c.experiment == bindparam("holdout")
-    ),
-    sqlalchemy.select(literal("past"), deliveries.c.channel, deliveries.c.topic, deliveries.c.at).where(
-        deliveries.c.person_id == bindparam("person"),
-        deliveries.c.at > bindparam("since", type_=deliveries.c.at.type),
-        deliveries.c.transactional.is_(False),
-        deliveries.c.key != bindparam("message"),
-        counted,
-    ),
+)
+holdout_said = sqlalchemy.select(literal("holdout"), assignments.c.variant, assignments.c.experiment, assignments.c.at).where(
+    assignments.c.person_id == bindparam("person"), assignments.c.experiment == bindparam("holdout")
+)
+had = sqlalchemy.select(literal("past"), deliveries.c.channel, deliveries.c.topic, deliveries.c.at).where(
+    deliveries.c.person_id == bindparam("person"),
+    deliveries.c.at > bindparam("since", type_=deliveries.c.at.type),
+    deliveries.c.transactional.is_(False),
+    deliveries.c.key != bindparam("message"),
+    counted,
 )
 tokens = select(Device.token).where(Device.person_id == bindparam("person")).order_by(Device.token)
 
@@ -159,10 +158,10 @@ async def _with_concerns(session: AsyncSession, case: Case, dispatch: Dispatch, 
         "journey": case.run.journey,
         "person": case.run.person_id,
         "holdout": holdout_of(policy),
-        "since": now - policy.looks_back if capped else now,
+        "since": now - policy.looks_back,
         "message": dispatch.key,
     }
-    rows = (await connection.execute(concerns, asked)).all()
+    rows = (await connection.execute(concerns(held=policy.holdout is not None, capped=capped), asked)).all()
     found = {what: [each for each in rows if each[0] == what] for what in ("suppressed", "stop", "holdout", "past")}
     return replace(
         case,
@@ -171,6 +170,12 @@ async def _with_concerns(session: AsyncSession, case: Case, dispatch: Dispatch, 
         past=tuple(Past(at, channel, topic) for _, channel, topic, at in found["past"]),
         held_out=next((variant == "held_out" for _, variant, _, _ in found["holdout"]), None),
     )
+
+
+@cache
+def concerns(*, held: bool, capped: bool) -> CompoundSelect[Any]:
+    """Return the statement that asks for what may speak against a message, with a holdout to ask for or caps that count."""
+    return union_all(against, thrown, *((holdout_said,) if held else ()), *((had,) if capped else ()))
 
 
 def holdout_of(policy: Policy) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sqlalchemy
 from sqlmodel import func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from store.session import lock
+from store.session import lock, their_locks
 
 STOPS = 0x53_54_4F_50  # PostgreSQL's advisory lock of all kill switches: a number that is nobody else's
 
-beside_others = select(func.pg_advisory_xact_lock_shared(STOPS))
+person = their_locks.subquery("person")  # which is locked first: PostgreSQL does not mix a locking subquery with what is around it
+persons_beside_others = sqlalchemy.select(person.c.id, func.pg_advisory_xact_lock_shared(STOPS))
 alone = select(func.pg_advisory_xact_lock(STOPS))
 
 
@@ -18,9 +20,7 @@ async def lock_to_send(session: AsyncSession, person_id: int) -> None:
 
     What is read in a later statement holds until then. On SQLite a writing transaction has the whole file to itself already.
     """
-    await lock(session, [person_id])
-    if session.get_bind().dialect.name != "sqlite":
-        await session.exec(beside_others)
+    await lock(session, [person_id], persons_beside_others)
 
 
 async def lock_stops(session: AsyncSession) -> None:

@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from datetime import datetime
 from typing import Any
 
+import sqlalchemy
 from pydantic_core import from_json, to_json
 from sqlalchemy import Connection, event, func, make_url
 from sqlalchemy.exc import InvalidatePoolError
@@ -17,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.sql.functions import FunctionElement
-from sqlmodel import col, select
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from store import sqlite
@@ -110,19 +111,23 @@ class Store:
 
 
 # In one order everywhere, so that two batches never wait for each other.
-merged_into = select(Merge.into_id).where(among(col(Merge.absorbed_id), "people"))
-their_locks = select(Person.id).where(among(col(Person.id), "people")).order_by(col(Person.id)).with_for_update()
+people = Person.__table__  # type: ignore[attr-defined]
+merges = Merge.__table__  # type: ignore[attr-defined]
+merged_into = sqlalchemy.select(merges.c.into_id).where(among(merges.c.absorbed_id, "people"))
+their_locks = sqlalchemy.select(people.c.id).where(among(people.c.id, "people")).order_by(people.c.id).with_for_update()
 
 
-async def lock(session: AsyncSession, person_ids: Sequence[int]) -> None:
+async def lock(session: AsyncSession, person_ids: Sequence[int], locks: sqlalchemy.Select[Any] = their_locks) -> None:
     """Take turns with everybody else who accepts events for, or sends to, these people, up to the end of the transaction.
 
     Who was merged meanwhile is locked as who they are now. On SQLite a writing transaction has the whole file to itself already.
+    `locks` is a statement that takes others beside these, and returns first whom it has locked.
     """
-    left = set() if session.get_bind().dialect.name == "sqlite" else set(person_ids)
+    connection = await session.connection()
+    left = set() if connection.dialect.name == "sqlite" else set(person_ids)
     while left:
-        gone = left - set((await session.exec(their_locks, params={"people": sorted(left)})).all())
-        left = set((await session.exec(merged_into, params={"people": sorted(gone)})).all()) if gone else set()
+        gone = left - {row[0] for row in await connection.execute(locks, {"people": sorted(left)})}
+        left = {row[0] for row in await connection.execute(merged_into, {"people": sorted(gone)})} if gone else set()
 
 
 tell_all = select(func.pg_notify(CHANNEL, ""))

@@ -1,14 +1,21 @@
-"""A worker that is told to stop does so at once, whatever it is waiting for."""
+"""A worker stops at once when it is told to, whatever it is waiting for, and keeps what is slow out of its workflow tasks."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
+import pytest
+from pydantic import TypeAdapter
 from sqlalchemy import update
 from temporalio.client import Client
+from temporalio.contrib.pydantic import PydanticPayloadConverter
 
+import connecting
 import worker
 from engine.process import LOOPBACK, free_ports
 from settings import Settings
@@ -16,10 +23,22 @@ from store.tables import Person
 from tests.databases import SqliteDatabases
 from tests.events.quiet import counts_taps
 from tests.language.both import JOURNEYS
-from tests.language.words import Entered
+from tests.language.words import NOW, Entered, Tapped, by, days, say
 from tests.stage import only, stage
+from workflows.definition import journey
+from workflows.journey import Journey
+from workflows.segments import SEGMENTS, Segment, performed
 
 SOON = 10.0
+tapped_today = SEGMENTS.pop(Segment("tapped_today", performed(Tapped, within=days(1))).name)
+
+
+@journey()
+async def uses_every_verb(j: Journey, entered: Entered) -> None:
+    paper = await j.split("paper", {"white": "on white", "grey": "on grey"})
+    tapped = await j.wait_for(Tapped, within=days(1))
+    await j.send(say(f"{paper} {tapped and tapped.button} {await j.matches(tapped_today)}"))
+    await j.sleep(NOW)
 
 
 async def test_a_worker_that_waits_for_temporal_stops_when_it_is_told_to(sqlite: SqliteDatabases) -> None:
@@ -48,3 +67,31 @@ async def test_a_worker_that_routes_what_has_been_waiting_stops_when_it_is_told_
                 await asyncio.wait([working], timeout=0.2)
                 assert not working.done()
                 stop.set()
+
+
+@pytest.mark.parametrize("cached_runs", [1000, 0])
+async def test_no_schema_is_built_in_a_workflow_task(
+    cached_runs: int, sqlite: SqliteDatabases, temporal: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[tuple[str, object]] = []
+    build: Callable[..., None] = TypeAdapter.__init__
+
+    def noted(self: TypeAdapter[Any], kind: Any, **options: Any) -> None:
+        built.append((threading.current_thread().name, kind))
+        build(self, kind, **options)
+
+    monkeypatch.setattr(connecting, "PYDANTIC", PydanticPayloadConverter())  # one that has built nothing for other tests
+    monkeypatch.setitem(SEGMENTS, tapped_today.name, tapped_today)
+    monkeypatch.setattr(TypeAdapter, "__init__", noted)
+    user = uuid4().hex
+    with only([uses_every_verb]):
+        async with stage(temporal, sqlite.migrated(), JOURNEYS, cached_runs=cached_runs, continue_after=2) as up:
+            await up.track(user, Entered())
+            run = await up.started(user)
+            for order in ("pause", "resume"):
+                answer = await up.api.post(f"/v1/runs/{run.id}/{order}", headers={"X-Actor": by().actor, "X-Reason": by().reason})
+                answer.raise_for_status()
+            await up.track(user, Tapped())
+            assert (await up.over(user)).status == "completed"
+    assert built
+    assert [kind for thread, kind in built if thread.startswith("temporal_workflow")] == []
