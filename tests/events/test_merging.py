@@ -231,6 +231,21 @@ async def test_of_two_runs_of_one_journey_the_elder_goes_on_and_the_other_ends_m
     assert runs[0].id in runs[1].reason
 
 
+async def test_what_waits_in_a_run_that_ends_merged_has_exited_with_it(store: Store) -> None:
+    help_, early = SHOP["basket_help", 1], NOON - timedelta(hours=1)
+    for name, at in ((f"anon:{VISITOR}", early), ("ada", NOON)):
+        await request_run(store, help_, name, {"basket": "b1"}, Clock(at))
+        (run,) = await rows(store, Run, name)
+        what: dict[str, Any] = {"channel": "email", "template": "basket", "topic": "basket_help", "step": "send:email/basket"}
+        where = {"key": f"{run.id}:1", "run_id": run.id, "person_id": run.person_id, "journey": run.journey}
+        await put(store, Delivery(**what, **where, status="deferred", at=at))
+    await sign_up(store)
+    messages = {row.run_id: row for row in await rows(store, Delivery, "ada")}
+    elder, younger = sorted(await rows(store, Run, "ada"), key=lambda run: run.started_at)
+    assert messages[elder.id].status == "deferred"
+    assert (messages[younger.id].status, messages[younger.id].reason) == ("exited", younger.reason)
+
+
 async def test_runs_by_different_keys_both_go_on(store: Store) -> None:
     keyed = SHOP["basket_by_basket", 1]
     await request_run(store, keyed, f"anon:{VISITOR}", {"basket": "b1"}, Clock(NOON), event="Basket Filled")
