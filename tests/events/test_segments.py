@@ -275,8 +275,14 @@ def test_no_segment_asks_for_what_happened_to_a_message(kind: type[Event]) -> No
         performed(kind)
 
 
-@pytest.mark.parametrize("counts", [(), LIVING.counts], ids=["all that apps send counts", "some of it counts"])
-async def test_what_happens_to_a_message_makes_nobody_active(store: Store, router: Router, counts: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("counts", "state"),
+    [((), "dormant"), (LIVING.counts, "dormant"), ((*LIVING.counts, "message_clicked"), "resurrected")],
+    ids=["all that apps send counts", "some of it counts", "clicks are declared to count"],
+)
+async def test_what_happens_to_a_message_makes_nobody_active_unless_it_is_declared_to(
+    store: Store, router: Router, counts: tuple[str, ...], state: str
+) -> None:
     with crowd(living=replace(LIVING, counts=counts)):
         await track(store, "ada", Visited(), START)
         await route(router)
@@ -288,7 +294,7 @@ async def test_what_happens_to_a_message_makes_nobody_active(store: Store, route
             await came(store, Outcome(what, f"{what}-1", later, key="r_1:send:1"), Clock(later))
         await route(router)
         await sweep_all(store, later + HOUR)
-        assert (await values(store, "ada"))["lifecycle"] == "dormant"
+        assert (await values(store, "ada"))["lifecycle"] == state
 
 
 async def add_message(store: Store, user: str, key: str) -> None:
