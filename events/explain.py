@@ -26,7 +26,6 @@ from store.tables import AcceptedEvent, Delivery, Person, Run
 from workflows.clock import zone
 from workflows.definition import JOURNEYS, Definition, current, newest
 from workflows.sends import ahead, sends
-from workflows.traits import is_private
 from workflows.wire import Dispatch, Standing
 from workflows.wording import Said
 
@@ -79,9 +78,8 @@ class Explainer:
 
     @property
     def where(self) -> ZoneInfo:
-        """Where moments are told: where the person is, if that may be seen."""
-        own = zone(self.asked.person.zone) if self.asked.sees_all or not is_private("timezone") else None
-        return own or zone(self.settings.zone) or ZoneInfo("UTC")
+        """Where moments are told: where the person is, or the configured zone if that is not known."""
+        return zone(self.asked.person.zone) or zone(self.settings.zone) or ZoneInfo("UTC")
 
     # What is read
 
@@ -117,7 +115,7 @@ class Explainer:
             return True
         rows = [row for run in known.runs if run.journey == name for row in known.messages.get(run.id, ())]
         definition = current(name)
-        said = (sends(definition) or []) if definition is not None else []
+        said = sends(definition).messages if definition is not None else ()
         return any(_is_meant(row, wanted) for row in rows) or any(_may_be(each, wanted) for each in said)
 
     # What is told
@@ -148,9 +146,9 @@ class Explainer:
             return
         versions = {each.version: each for each in JOURNEYS.values() if each.name == name}
         said = [sends(each) for each in versions.values()]
-        if None in said or any(_may_be(each, wanted) for some in said for each in some or ()):
+        if not all(each.whole for each in said) or any(_may_be(each, wanted) for some in said for each in some.messages):
             return
-        templates = sorted({each.template for some in said for each in some or ()})
+        templates = sorted({each.template for some in said for each in some.messages})
         raise NoSuch(f"journey {name!r} has no message {wanted!r}; {sentences.meant(wanted, templates)}")
 
     def _triggers(self, definition: Definition[Any], runs: Sequence[Run], known: Known) -> list[TriggerTold]:
@@ -226,7 +224,7 @@ class Explainer:
         if definition is None:
             return None
         wanted = self.asked.message if row is None else row.template
-        found = [each for each in sends(definition) or () if _may_be(each, wanted) and _is_of(row, each)]
+        found = [each for each in sends(definition).messages if _may_be(each, wanted) and _is_of(row, each)]
         said = found[0] if found else None
         if said is None and row is not None:
             said = Said(row.channel, row.template)

@@ -118,12 +118,9 @@ class Explanation:
     journeys: list[JourneyTold]
 
 
-PRIVATE = {"country": "country", "zones": "timezone"}  # facts of the gate, and the traits that they tell
-
-
 def visible(saw: Mapping[str, Any], *, sees_all: bool) -> dict[str, Any]:
-    """Return the facts that the gate went by, without those that tell a private trait to who may not see it."""
-    return {name: fact for name, fact in saw.items() if sees_all or not is_private(PRIVATE.get(name, ""))}
+    """Return the facts that the gate goes by, without those that are a private trait to who may not see it: a country may be."""
+    return {name: fact for name, fact in saw.items() if sees_all or not is_private(name)}
 
 
 class NoSuch(LookupError):

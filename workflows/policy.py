@@ -8,7 +8,7 @@ from datetime import datetime, time, timedelta
 from enum import Enum
 from zoneinfo import ZoneInfo
 
-from workflows.clock import EVERY_DAY, Day, local, next_reading, share
+from workflows.clock import EVERY_DAY, Day, in_words, local, next_reading, share
 from workflows.messages import CHANNELS
 
 OUTWARD = ("email", "sms", "push")  # what interrupts somebody: a cap on all channels counts these
@@ -53,7 +53,7 @@ class Cap:
         return (channel in OUTWARD if self.channel is None else channel == self.channel) and self.topic in (None, topic)
 
     def __str__(self) -> str:
-        window = f"a {self.per.value}" if isinstance(self.per, Calendar) else f"in {self.per}"
+        window = f"a {self.per.value}" if isinstance(self.per, Calendar) else f"in {in_words(self.per)}"
         kinds = " ".join(filter(None, (self.channel, self.topic and f"on {self.topic}")))
         return f"{self.limit} {window}" + (f", {kinds}" if kinds else "")
 

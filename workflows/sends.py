@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from workflows.definition import Definition
@@ -16,20 +17,27 @@ from workflows.wording import Said, Wording
 SPEAKING = {"wait": "wait_for", "send": "send", "sleep": "sleep", "until": "until", "split": "split", "matches": "matches"}
 
 
-def sends(definition: Definition[Any]) -> list[Said] | None:
-    """Return every message that a journey may send, in the order of its source; None if that cannot be read in full."""
+@dataclass(frozen=True)
+class Sends:
+    """The messages that a journey may send, in the order of its source; not the `whole` of them where some are made elsewhere."""
+
+    messages: tuple[Said, ...]
+    whole: bool
+
+
+def sends(definition: Definition[Any]) -> Sends:
+    """Return the messages that a journey may send, as far as its source tells."""
     code = code_of(definition)
     wording = Wording(code, names_of(definition))
     calls = [node for node in code.walk() if isinstance(node, ast.Call) and code.verb(node) == "send" and node.args]
-    found = dict[Said, None]()
+    found, whole = dict[Said, None](), True
     for call in sorted(calls, key=lambda each: (each.lineno, each.col_offset)):
         messages = wording.messages(call.args[0])
-        if not messages:
-            return None
+        whole = whole and bool(messages)
         found.update(dict.fromkeys(messages))
     for instead in _instead(code.node):
         found.update(dict.fromkeys(wording.messages(instead)))
-    return list(found)
+    return Sends(tuple(found), whole)
 
 
 def _instead(tree: ast.AST) -> Iterator[ast.expr]:

@@ -41,7 +41,8 @@ def _wait(wording: Wording, events: list[str], named: dict[str, ast.expr]) -> st
     condition = where.body if isinstance(where, ast.Lambda) else where
     filtered = f" where {wording.text(condition)}" if condition else ""
     within = wording.duration(named["within"]) if "within" in named else ""
-    asked = f"{' or '.join(events)}{filtered}"
+    of = f" of {wording.text(named['of'])}" if "of" in named else ""
+    asked = f"{' or '.join(events)}{of}{filtered}"
     return f"has {asked} come already?" if within == "no time" else f"wait for {asked}, {within}"
 
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import pytest
+from sqlmodel import select
 from temporalio.exceptions import ApplicationError
 
 from activities.transport import Ambiguous, Parcel, Throttled, Undeliverable
-from store.tables import Delivery
+from events.calls import Clock
+from events.operators import Operator
+from events.outcomes import Outcome, came
+from events.resolve import Fate, Settled, resolve
+from store.tables import AcceptedEvent, Delivery
 from tests.activities.house import NOON, House, Left, Provider
 from tests.activities.test_sending import HELD, SENT, UNKNOWN, cut_off
 from workflows.run import Receipt
@@ -189,11 +195,45 @@ async def test_what_may_have_arrived_stays_in_doubt_though_the_gate_refuses_it_i
     assert (row.status, row.reason) == ("unknown", "no_consent")
 
 
-async def settle(house: House) -> None:
-    """Let it become known that the message was sent, as a status of the provider's does."""
-    async with house.store.write() as session:
-        row = await session.get_one(Delivery, f"{house.run_id}:send:1")
-        row.status, row.leased_until, row.provider_id = "sent", None, "provider-9"
+async def hear(house: House) -> None:
+    """Let the provider tell, late, that it had taken the message."""
+    key = f"{house.run_id}:send:1"
+    await came(house.store, Outcome("sent", f"sent/{key}", NOON, key=key, channel="email", provider_id=f"late {key}"))
+
+
+async def an_open_lease(house: House, provider: Provider) -> None:
+    await cut_off(house, provider)
+
+
+async def silence(house: House, provider: Provider) -> None:
+    provider.answers.append(Ambiguous("connection lost"))
+    with suppress(ApplicationError):
+        await house.send()
+
+
+@pytest.mark.parametrize(
+    ("policy", "doubt", "status"),
+    [
+        ("drop", an_open_lease, "intent"),
+        ("drop", silence, "unknown"),
+        ("hold", silence, "held"),
+        ("resend", silence, "retrying"),
+    ],
+)
+async def test_a_late_status_settles_what_was_in_doubt_and_it_is_not_sent_again(
+    house: House, policy: str, doubt: Callable[[House, Provider], Awaitable[None]], status: str
+) -> None:
+    provider = Provider()
+    house.live(email=provider)
+    house.configure(on_ambiguous={"email": policy})
+    await doubt(house, provider)
+    assert (await house.row()).status == status
+    await hear(house)
+
+    assert await house.send() == SENT
+    assert len(provider.calls) == 1
+    row = await house.row()
+    assert (row.status, row.provider_id) == ("sent", f"late {row.key}")
 
 
 @pytest.mark.parametrize("answer", [Undeliverable("no such mailbox"), Ambiguous("connection lost")])
@@ -203,9 +243,76 @@ async def test_a_status_that_overtakes_its_answer_holds(house: House, answer: Ex
     house.live(email=provider)
     sending = asyncio.create_task(house.send())
     await provider.called.wait()
-    await settle(house)
+    await hear(house)
     provider.go_on.set()
 
     assert [await sending, await house.send()] == [SENT, SENT]
     assert len(provider.calls) == 1
     assert (await house.row()).status == "sent"
+
+
+# What an operator says.
+
+BY = Operator("ada", "looked it up", "admin", NOON)
+
+
+async def hold(house: House) -> Provider:
+    provider = Provider()
+    house.live(email=provider)
+    house.configure(on_ambiguous={"email": "hold"})
+    await silence(house, provider)
+    return provider
+
+
+async def say(house: House, fate: Fate) -> Delivery | Settled | None:
+    return await resolve(house.store, f"{house.run_id}:send:1", fate, BY, Clock.real())
+
+
+@pytest.mark.parametrize(
+    ("fate", "receipt", "calls", "status"),
+    [
+        ("sent", SENT, 1, "sent"),
+        ("drop", Receipt("failed", "unknown: given up by ada: looked it up"), 1, "unknown"),
+        ("resend", SENT, 2, "sent"),
+    ],
+)
+async def test_what_an_operator_says_of_a_held_message_holds(
+    house: House, fate: Fate, receipt: Receipt, calls: int, status: str
+) -> None:
+    provider = await hold(house)
+    assert isinstance(await say(house, fate), Delivery)
+
+    assert await house.send() == receipt
+    assert len(provider.calls) == calls
+    row = await house.row()
+    assert (row.status, row.retry_at, row.doubted) == (status, None, True)
+    async with house.store.read() as session:
+        mine = select(AcceptedEvent).where(AcceptedEvent.run_id == house.run_id, AcceptedEvent.kind == "release")
+        (release,) = (await session.exec(mine)).all()
+    assert (release.status, datetime.fromisoformat(release.data["at"]) <= NOON) == ("pending", True)
+
+
+async def test_what_is_to_be_sent_again_passes_the_gate(house: House) -> None:
+    provider = await hold(house)
+    await say(house, "resend")
+    await house.say("greeting", granted=False)
+
+    assert await house.send() == Receipt("suppressed", "no_consent")
+    assert len(provider.calls) == 1
+    assert (await house.row()).status == "unknown"
+
+
+async def test_nobody_overrules_what_is_decided(house: House) -> None:
+    await hold(house)
+    await say(house, "drop")
+    assert isinstance(await say(house, "resend"), Settled)
+    assert isinstance(await say(house, "sent"), Delivery)
+    assert isinstance(await say(house, "drop"), Settled)
+    assert (await house.row()).status == "sent"
+
+
+async def test_a_message_that_no_run_waits_for_any_more_is_not_sent_again(house: House) -> None:
+    await hold(house)
+    await house.send(at=EXPIRES)
+    assert isinstance(await say(house, "resend"), Settled)
+    assert isinstance(await say(house, "drop"), Delivery)

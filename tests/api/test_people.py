@@ -92,11 +92,21 @@ async def test_messages_are_listed_with_what_became_of_them(admin: httpx.AsyncCl
             session.add(delivery(run, f"{run.id}:{hour}", status, reason, NOON + timedelta(hours=hour)))
     messages = (await admin.get("/v1/users/ada/messages")).json()["messages"]
     assert messages[0] == {
+        "key": f"{run.id}:2",
         "channel": "email",
         "template": "basket",
+        "topic": "basket_help",
+        "transactional": False,
         "status": "suppressed",
         "reason": "no_consent",
+        "saw": {},
         "at": "2026-03-02T14:00:00Z",
+        "retry_at": None,
+        "attempts": 0,
+        "provider": "",
+        "provider_id": None,
+        "doubted": False,
+        "happened": {},
         "run": run.id,
         "journey": "basket_help",
         "step": "send:email/basket",

@@ -84,7 +84,7 @@ def _belongings_of(person_id: int, run: Run) -> list[SQLModel]:
         MailboxItem(**common, **message, recipient=SECRETS[1]),
         Assignment(person_id=person_id, experiment="e", variant="v", at=NOON),
         Membership(person_id=person_id, segment="s", value="in", since=NOON, digest="d"),
-        Notice(key=f"{run.id}:n", person_id=person_id, kind="reply", data={"text": SECRETS[6]}, at=NOON),
+        Notice(key=f"msg_{run.id}", person_id=person_id, kind="message.replied", data={"text": SECRETS[6]}, at=NOON, due_at=NOON),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -317,6 +318,8 @@ def _moments(story: Sequence[Ran]) -> list[timedelta]:
 
 def _words(item: MailboxItem) -> str:
     """Return what the journey gave the template to say: its last line, in each channel's `note`."""
+    if item.channel == "webhook":
+        return str(json.loads(item.text)["text"])
     return (item.text.strip().splitlines() or [""])[-1]
 
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from tests.language.both import Play, Story
+from datetime import UTC, datetime
+from typing import get_args
+
+from events.outcomes import Outcome, What, came
+from events.replies import replied
+from tests.language.both import Play, Story, end_open_runs, told
 from tests.language.words import NOW, Entered, Left, by, days, hours, say
+from tests.stage import Stage, only
 from workflows.definition import ALWAYS, journey
 from workflows.happenings import Bounced, Clicked, Delivered, Opened, Operate, OptOut, Replied
 from workflows.journey import Journey
@@ -150,3 +156,43 @@ async def test_a_reply_leaves_alone_what_is_transactional(play: Play) -> None:
 async def test_an_exit_ends_a_run_that_a_reply_has_paused(play: Play) -> None:
     [run] = await play([markets], [(NOW, Entered()), (hours(3), Replied("note")), (hours(5), Left())])
     assert (run.status, run.texts) == ("exited", ["offer"])
+
+
+# Histories
+
+
+async def test_a_history_knows_the_message_by_its_key_and_nothing_private_of_it(house: Stage) -> None:
+    user = await house.somebody()
+    with only([markets]):
+        await house.track(user, Entered())
+        run = await house.started(user)
+        await house.settled(user)
+        key = f"{run.id}:send:email/note"
+        secret = {"email": f"{user}@example.org", "text": "a word of hers", "code": f"550 <{user}@example.org>"}
+        for what in get_args(What):
+            await came(house.store, Outcome(what, f"{what}-{user}", datetime.now(UTC), key=key, details=secret))
+        await house.settled(user)
+        assert "message_replied" in await house.signals(run)
+        history = str(await house.history(run))
+        await end_open_runs(house, user)
+    assert key in history
+    assert not [word for word in (f"{user}@example.org", "a word of hers") if word in history]
+
+
+async def test_a_reply_shows_at_the_run_and_an_operator_resumes_it(house: Stage) -> None:
+    user = await house.somebody()
+    with only([markets]):
+        await house.track(user, Entered())
+        run = await house.started(user)
+        await house.settled(user)
+        await replied(house.store, house.settings, "email", f"{user}@example.org", "no, thanks", user, datetime.now(UTC))
+        await house.settled(user)
+        paused = (await house.api.get(f"/v1/runs/{run.id}")).json()
+        diary = await house.diary(run)
+        resuming = await house.api.post(f"/v1/runs/{run.id}/resume", headers={"X-Actor": "ada", "X-Reason": "answered her"})
+        await house.over(user)
+        [story] = await told(house, user)
+    assert (paused["paused"], [each["actor"] for each in paused["operations"]]) == (True, ["sojourn"])
+    assert "**Paused** by sojourn: replied to email note" in diary
+    assert resuming.is_success
+    assert [text.partition(" ")[0] for text in story.texts] == ["offer", "answered"]

@@ -7,7 +7,7 @@ from tests.language.words import NOW, Entered, Tapped, days, hours, moment, say
 from workflows.definition import journey
 from workflows.happenings import Identify, OptOut
 from workflows.journey import Journey
-from workflows.messages import CHANNELS, Email, InApp, Push, Sms
+from workflows.messages import CHANNELS, Email, InApp, Push, Sms, Webhook
 
 NIGHT = moment("2025-01-06T23:00")
 
@@ -44,6 +44,19 @@ async def test_what_a_person_opted_out_of_is_suppressed_on_that_channel(play: Pl
 async def test_what_a_person_opted_out_of_altogether_is_suppressed_on_all(play: Play) -> None:
     [run] = await play([sends_on_each_channel], [(NOW, OptOut("news")), (hours(1), Entered())])
     assert run.texts == [" ".join(["suppressed/no_consent"] * 4)]
+
+
+@journey(topic="news")
+async def tells_our_own_systems(j: Journey, entered: Entered) -> None:
+    told = await j.send(Webhook("note", {"text": "to the CRM"}, endpoint="crm"))
+    await j.send(Email("note", {"text": told.status}, topic="receipts"))
+
+
+async def test_nobody_is_asked_and_no_address_needed_for_a_webhook_to_our_own_systems(play: Play) -> None:
+    reachable = frozenset(("email",))
+    [run] = await play([tells_our_own_systems], [(NOW, OptOut("news")), (hours(1), Entered())], reachable=reachable)
+    assert run.texts == ["to the CRM", "sent"]
+    assert run.said[0].channel == "webhook"
 
 
 @journey()

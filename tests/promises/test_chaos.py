@@ -32,6 +32,7 @@ AT_THE_PROVIDER = ("email", "sms", "push")
 SHARES = {"delay": 8, "drop": 8, "fail": 8, "lose": 5, "throttle": 8, "away": 3, "tell": 30, "blind": 50}
 WORKER = "tests.promises.chaotic_worker"
 BY = {"X-Actor": "ada", "X-Reason": "the provider's log"}
+FEW, MANY = 3, 50  # sends at once
 ONCE_EACH = 60  # seconds, after which something would be wrong
 BATCH = 100
 
@@ -61,7 +62,8 @@ class Chaos:
 
     def start_worker(self, point: str = "", time: int = 1) -> None:
         how = f"{point} forgetful" if self.forgetful else point
-        self.up.start_worker(WORKER, **self.worker, CHAOS_POINT=how, CHAOS_TIME=str(time))
+        at_once = str(FEW if point else MANY)  # few at a time, so that all who are to die come to their point
+        self.up.start_worker(WORKER, **self.worker, CHAOS_POINT=how, CHAOS_TIME=str(time), SOJOURN_MAX_CONCURRENT_SENDS=at_once)
 
     def accepted(self) -> list[dict[str, Any]]:
         """Return what the provider has accepted, as it wrote it down."""
@@ -102,11 +104,13 @@ class Chaos:
         enough = len(self.accepted()) + count
         await self.up.eventually(lambda: len(self.accepted()) >= enough, ONCE_EACH)
 
-    async def die_at(self, point: str) -> None:
-        """Let a worker come to a point, and die there."""
-        self.start_worker(point, self.chance.randrange(1, 4))
-        await self.up.eventually(self.up.worker_is_dead, ONCE_EACH)
-        assert self.up.workers[-1].returncode == 9
+    async def die_at_every_point(self) -> None:
+        """Let workers come each to another point, and die there."""
+        for point in POINTS:
+            self.start_worker(point, self.chance.randrange(1, 4))
+        armed = self.up.workers[-len(POINTS) :]
+        await self.up.eventually(lambda: all(each.poll() is not None for each in armed), ONCE_EACH)
+        assert {each.returncode for each in armed} == {9}
 
     async def kill_worker(self) -> None:
         self.start_worker()
@@ -162,11 +166,8 @@ async def chaos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest
 async def go_through(chaos: Chaos, kills: int) -> None:
     """Everything that happens: kills at every point and at random, resets, triggers told twice; then let everybody finish."""
     await chaos.introduce()
-    *waves, rest = (chaos.people[first :: len(POINTS) + 1] for first in range(len(POINTS) + 1))
-    for wave, point in zip(waves, POINTS, strict=True):
-        await chaos.tell("arrived", wave)
-        await chaos.die_at(point)
-    await chaos.tell("arrived", rest)
+    await chaos.tell("arrived", chaos.people)
+    await chaos.die_at_every_point()
     for _ in range(kills):
         await chaos.kill_worker()
     chaos.start_worker()

@@ -9,6 +9,7 @@ from typing import Any, assert_type
 from workflows.clock import WEEKDAYS
 from workflows.definition import ALWAYS, Definition, Event, after, journey
 from workflows.journey import Journey
+from workflows.message_events import MessageClicked, MessageOpened
 from workflows.messages import Email, InApp, Push, Sms
 from workflows.run import Receipt, User
 
@@ -47,6 +48,13 @@ async def right(j: Journey, signed_up: SignedUp) -> None:
     assert_type(await j.wait_for(ProjectCreated, Invited, within=DAY), ProjectCreated | Invited | None)
     assert_type(await j.wait_for(ProjectCreated, Invited, SignedUp, within=DAY), ProjectCreated | Invited | SignedUp | None)
     assert_type(await j.wait_for(ProjectCreated, within=DAY, where=lambda created: created.size > 3), ProjectCreated | None)
+
+    receipt = await j.send(Email("welcome"))
+    assert_type(await j.wait_for(MessageOpened, of=receipt, within=DAY), MessageOpened | None)
+    assert_type(await j.wait_for(MessageOpened, MessageClicked, of=receipt, within=DAY), MessageOpened | MessageClicked | None)
+    assert_type(
+        await j.wait_for(MessageClicked, of=receipt, within=DAY, where=lambda click: bool(click.url)), MessageClicked | None
+    )
 
     assert_type(j.seen(ProjectCreated), list[ProjectCreated])
     assert_type(await j.split("copy", {"a": Email("a"), "b": Email("b")}), Email)
@@ -95,6 +103,7 @@ async def wrong(j: Journey, signed_up: SignedUp) -> None:
     await j.wait_for(ProjectCreated, within=3)  # type: ignore[call-overload]
     await j.wait_for("project_created", within=DAY)  # type: ignore[call-overload]
     await j.wait_for(within=DAY)  # type: ignore[call-overload]
+    await j.wait_for(MessageOpened, of=Email("welcome"), within=DAY)  # type: ignore[call-overload]
     await j.wait_for(ProjectCreated, within=DAY, where=lambda created: created.colour)  # type: ignore[attr-defined]
     (await j.wait_for(ProjectCreated, within=DAY)).size  # type: ignore[union-attr]  # noqa: B018
     if created := await j.wait_for(ProjectCreated, Invited, within=DAY):

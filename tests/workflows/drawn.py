@@ -13,6 +13,7 @@ from datetime import UTC, datetime, time, timedelta
 from workflows.clock import WEEKDAYS, Day
 from workflows.definition import Event, journey
 from workflows.journey import Journey
+from workflows.message_events import MessageOpened
 from workflows.messages import Email, InApp, Push, Sms
 import workflows.messages as say
 

@@ -96,6 +96,16 @@ SHAPES = {
             "wait for project_created, 7 days [happened] -> end",
         ],
     ),
+    "a wait for what happens to a message": (
+        "receipt = await j.send(Email('a'))\nif await j.wait_for(MessageOpened, of=receipt, within=WEEK):\n    await j.sleep(WEEK)",
+        [
+            "signed_up -> send email a",
+            "send email a -> wait for message_opened of receipt, 7 days",
+            "wait for message_opened of receipt, 7 days [happened] -> sleep 7 days",
+            "sleep 7 days -> end",
+            "wait for message_opened of receipt, 7 days [not in time] -> end",
+        ],
+    ),
     "a wait that is not asked about": (
         "await j.wait_for(ProjectCreated, within=WEEK)\nawait j.send(Email('a'))",
         [

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from tests.workflows.written import written
-from workflows.listening import Listening, Unreadable, listening
+from workflows.listening import Listening, OfNoMessage, Unreadable, listening
 
 HEAD = """
 from datetime import time, timedelta
 from workflows.definition import Event, journey
 from workflows.journey import Journey
+from workflows.message_events import MessageOpened
 from workflows.messages import Email
 
 DAY = timedelta(days=1)
@@ -51,6 +52,11 @@ READ = {
     "a look back": ("if len(j.seen(Noticed)) > 1:\n    pass", {"Was Noticed"}, set()),
     "an event by way of its holder": ("await j.wait_for(words.Heard, within=DAY)", {"heard"}, set()),
     "a look back in a filter": ("await j.wait_for(Heard, within=DAY, where=lambda e: not j.seen(Gone))", {"heard", "gone"}, set()),
+    "what happens to a message": (
+        "await j.wait_for(MessageOpened, of=await j.send(Email('a')), within=DAY)",
+        {"message_opened"},
+        set(),
+    ),
     "a trait by its name": ("x = j.traits['plan']", set(), {"plan"}),
     "a trait that may be missing": ("x = j.traits.get('plan', 'free')", set(), {"plan"}),
     "a trait of the user": ("x = j.user.traits['plan']", set(), {"plan"}),
@@ -123,6 +129,17 @@ def test_it_is_refused_with_file_line_and_remedy(lines: str, why: str, tmp_path:
     assert str(refused.value).startswith(f"{file}:{line}: cannot read what journey 'listener' listens to: ")
     assert why in str(refused.value)
     assert "call its verbs in the journey's own function, with Event classes by name" in str(refused.value)
+
+
+def test_waiting_for_what_happens_to_no_message_of_one_is_refused_with_file_and_line(tmp_path: Path) -> None:
+    with pytest.raises(OfNoMessage) as refused:
+        read(tmp_path, "receipt = await j.send(Email('a'))\nawait j.wait_for(Heard, of=receipt, within=DAY)")
+    [file] = tmp_path.glob("*.py")
+    line = file.read_text().splitlines().index("async def listener(j: Journey, never: Never) -> None:") + 3
+    assert str(refused.value) == (
+        f"{file}:{line}: journey 'listener' waits for Heard with of=, and that happens to no message; "
+        f"`of` goes with MessageOpened and its like, from workflows.message_events"
+    )
 
 
 def test_a_journey_without_a_file_is_refused_with_a_sentence() -> None:

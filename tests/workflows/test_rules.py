@@ -145,7 +145,7 @@ def test_quiet_hours_that_end_in_a_repeated_hour_end_both_times() -> None:
 
 
 def test_what_is_transactional_passes_consent_caps_pauses_and_the_holdout_and_nothing_else() -> None:
-    passes = {"no_consent", "paused", "frequency_cap", "holdout"}
+    passes = {"no_consent", "paused", "run_paused", "frequency_cap", "holdout"}
     for one, verdict in REFUSALS:
         moment = LATE if verdict.reason in ("quiet_hours", "expired") else NOON
         decided = decide(facts(moment, transactional=True, **{"expires": moment + 2 * DAY, **one}))

@@ -30,6 +30,7 @@ LABELS = {
     "await j.until(signed_up.at - WEEK)": "until signed_up.at - 7 days",
     "await j.send(Email('welcome'))": "send email welcome",
     "await j.send(InApp(template='welcome'))": "send in_app welcome",
+    "await j.send(say.Webhook('lead', endpoint='crm'))": "send webhook lead",
     "await j.send(say.Sms(HELLO))": "send sms hello",
     "await j.send(Email('digest', topic='news'))": "send email digest [news]",
     "await j.send(LATER)": "send email later [news]",
