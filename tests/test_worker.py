@@ -6,7 +6,9 @@ import asyncio
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from types import NoneType
+from typing import Any, get_type_hints
 from uuid import uuid4
 
 import pytest
@@ -17,8 +19,11 @@ from temporalio.contrib.pydantic import PydanticPayloadConverter
 
 import connecting
 import worker
+from activities.all import activities
 from engine.process import LOOPBACK, free_ports
-from settings import Settings
+from events.matching import Matching
+from settings import DEVELOPMENT_ERASURE_KEY, Settings
+from store.session import Store
 from store.tables import Person
 from tests.databases import SqliteDatabases
 from tests.events.quiet import counts_taps
@@ -28,6 +33,7 @@ from tests.stage import only, stage
 from workflows.definition import journey
 from workflows.journey import Journey
 from workflows.segments import SEGMENTS, Segment, performed
+from workflows.wire import READ
 
 SOON = 10.0
 tapped_today = SEGMENTS.pop(Segment("tapped_today", performed(Tapped, within=days(1))).name)
@@ -67,6 +73,13 @@ async def test_a_worker_that_routes_what_has_been_waiting_stops_when_it_is_told_
                 await asyncio.wait([working], timeout=0.2)
                 assert not working.done()
                 stop.set()
+
+
+def test_all_that_an_activity_takes_or_returns_is_read_warm(tmp_path: Path) -> None:
+    store = Store(f"sqlite+aiosqlite:///{tmp_path / 'none.db'}", erasure_key=DEVELOPMENT_ERASURE_KEY)
+    every = [*activities(store, Settings(_env_file=None)), *Matching(store).activities]
+    kinds = {kind for each in every for kind in get_type_hints(each).values()}
+    assert kinds - {NoneType} <= set(READ)
 
 
 @pytest.mark.parametrize("cached_runs", [1000, 0])

@@ -134,5 +134,5 @@ class Standing:
     offset: float
 
 
-READ: tuple[type, ...] = (Enrolment, Signal, Dispatch, Receipt, Assignation, str, Asked, bool, Closing, Order, Standing)
+READ: tuple[type, ...] = (Enrolment, Signal, Dispatch, Receipt, Assignation, str, Asked, bool, Conclusion, Closing, Order, Standing)
 """What is read from Temporal, by a workflow, an activity or a client."""
