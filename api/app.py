@@ -22,9 +22,11 @@ from api import (
     orders,
     people,
     privacy,
+    resend,
     runs,
     segments,
     suppressions,
+    tracking,
     unsubscribe,
 )
 from api.errors import handle_errors
@@ -66,6 +68,8 @@ PARTS = (  # in this order: a person's door without more after it comes after th
     choices,
     mailbox,
     unsubscribe,
+    tracking,
+    resend,
 )
 
 
