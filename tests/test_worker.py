@@ -6,6 +6,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import pytest
 from sqlalchemy import update
 from temporalio.client import Client
 
@@ -13,6 +14,7 @@ import worker
 from engine.process import LOOPBACK, free_ports
 from settings import Settings
 from store.tables import Person
+from tests.activities.house import Provider
 from tests.databases import SqliteDatabases
 from tests.events.quiet import counts_taps
 from tests.language.both import JOURNEYS
@@ -48,3 +50,28 @@ async def test_a_worker_that_routes_what_has_been_waiting_stops_when_it_is_told_
                 await asyncio.wait([working], timeout=0.2)
                 assert not working.done()
                 stop.set()
+
+
+class Kept(Provider):
+    """A provider to which connections are kept."""
+
+    closed = False
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+async def test_connections_to_providers_are_ended_with_the_worker(
+    sqlite: SqliteDatabases, temporal: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Kept()
+    monkeypatch.setattr(worker, "configured", lambda *_: {"email": kept, "sms": Provider()})
+    with only([counts_taps]):
+        async with stage(temporal, sqlite.migrated(), JOURNEYS, working=False) as up:
+            stop = asyncio.Event()
+            async with asyncio.timeout(SOON), asyncio.TaskGroup() as tasks:
+                tasks.create_task(worker.work(up.settings, up.store, up.temporal, stop))
+                await asyncio.sleep(0)
+                assert not kept.closed
+                stop.set()
+    assert kept.closed

@@ -23,9 +23,8 @@ TAKEN = Answer(200, {"id": "49a3999c-0ce1-4ea6-ab68-afcd6dc2e794"})
 
 
 def error(status: int, name: str, message: str = "said", **headers: str) -> Answer:
-    return Answer(
-        status, {"statusCode": status, "name": name, "message": message}, {k.replace("_", "-"): v for k, v in headers.items()}
-    )
+    said = {"statusCode": status, "name": name, "message": message}
+    return Answer(status, said, {each.replace("_", "-"): value for each, value in headers.items()})
 
 
 class Api:

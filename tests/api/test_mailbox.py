@@ -190,7 +190,7 @@ async def test_an_empty_mailbox_says_so(client: httpx.AsyncClient) -> None:
 
 async def test_nothing_of_it_is_there_in_production(store: Store) -> None:
     await put(store, item(html="<p>Hello</p>"))
-    served = app(store, environment="production", write_key="w" * 16, admin_key="a" * 16, erasure_key="e" * 16)
+    served = app(store, environment="production", write_key="w" * 16, admin_key="a" * 16, erasure_key="e" * 16, link_key="l" * 16)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=served), base_url="http://sojourn.test") as client:
         for path in ("/", "/mailbox", "/mailbox?format=json", "/mailbox/1", "/mailbox/1/html", "/mailbox/x", "/pages.css"):
             assert (await client.get(path)).status_code == 404, path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ from standardwebhooks.webhooks import Webhook
 
 from api.app import create_app
 from api.resend import signed_id
+from events.erase import erase
+from events.operators import Operator
 from events.suppress import lift
 from store.tables import AcceptedEvent, Identity, Suppression
 from store.tagging import MESSAGE, tag_of
-from tests.activities.house import EMAIL, JOURNEYS_HERE, House, Provider, write_templates
+from tests.activities.house import EMAIL, JOURNEYS_HERE, NOON, House, Provider, write_templates
 from tests.databases import Databases
 from tests.stage import only, under
 from workflows.policy import Policy
@@ -275,6 +277,7 @@ async def test_what_concerns_no_message_of_ours_does_no_harm(house: House, web: 
 
 
 async def test_what_happens_after_an_erasure_is_kept_nowhere(house: House, web: httpx.AsyncClient) -> None:
-    old = timedelta(days=1)
-    assert await call(web, said(house, "opened", email_id="gone", created_at=str(old)), f"gone {house.user_id}") == 204
+    await erase(house.store, house.user_id, Operator("eve", "asked", "key", NOON))
+    for by_key in (False, True):
+        assert await call(web, said(house, "opened", by_key=by_key), f"gone {by_key} {house.user_id}") == 204
     assert await events(house) == []
