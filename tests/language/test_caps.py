@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import time
+from typing import Any
 
 import pytest
 
-from tests.language.both import Play, Said
+from tests.language.both import Play, Ran, Said, Story
 from tests.language.words import NOW, Entered, days, hours, minutes, moment, say
 from tests.stage import under
 from workflows.clock import Day
-from workflows.definition import journey
+from workflows.definition import Definition, journey
 from workflows.journey import Journey
 from workflows.messages import Email, InApp, Message, Push
 from workflows.policy import Calendar, Cap, Holdout, Policy, QuietHours, Topic
@@ -25,6 +26,12 @@ def two_a_day() -> Iterator[None]:
 
 def email(text: str, **more: object) -> Message:
     return Email("note", {"text": text}, **more)  # type: ignore[arg-type]
+
+
+async def both(play: Play, journeys: Sequence[Definition[Any]], story: Story, **how: Any) -> list[Ran]:
+    """Play it, and return the runs in the order of these journeys: they start on one event, in no order."""
+    runs = {run.journey: run for run in await play(journeys, story, **how)}
+    return [runs[each.name] for each in journeys]
 
 
 @journey()
@@ -41,13 +48,13 @@ async def waits_for_room(j: Journey, entered: Entered) -> None:
 
 
 async def test_a_capped_message_waits_for_room(play: Play) -> None:
-    [_, run] = await play([writes_twice, waits_for_room], [(NOW, Entered())])
+    _, run = await both(play, [writes_twice, waits_for_room], [(NOW, Entered())])
     assert run.texts == ["three", "sent Tue 00:00"]
     assert [said.after for said in run.said] == [hours(12), hours(12)]
 
 
 async def test_the_day_begins_where_the_person_is(play: Play) -> None:
-    [_, run] = await play([writes_twice, waits_for_room], [(NOW, Entered())], zone="America/St_Johns")
+    _, run = await both(play, [writes_twice, waits_for_room], [(NOW, Entered())], zone="America/St_Johns")
     assert run.texts == ["three", "sent Tue 00:00"]
     assert run.said[0].after == hours(15.5)
 
@@ -60,7 +67,7 @@ async def does_not_wait(j: Journey, entered: Entered) -> None:
 
 
 async def test_a_capped_message_may_be_skipped(play: Play) -> None:
-    [_, run] = await play([writes_twice, does_not_wait], [(NOW, Entered())])
+    _, run = await both(play, [writes_twice, does_not_wait], [(NOW, Entered())])
     assert run.texts == ["suppressed/frequency_cap"]
     assert run.ended == minutes(10)
 
@@ -73,7 +80,7 @@ async def goes_in_app_instead(j: Journey, entered: Entered) -> None:
 
 
 async def test_a_capped_message_may_go_in_app_instead(play: Play) -> None:
-    [_, run] = await play([writes_twice, goes_in_app_instead], [(NOW, Entered())])
+    _, run = await both(play, [writes_twice, goes_in_app_instead], [(NOW, Entered())])
     step = "send:email/note"
     assert run.said[:2] == [
         Said(minutes(10), "email", "note", "suppressed", "frequency_cap", "", step),
@@ -98,7 +105,7 @@ async def test_what_goes_instead_waits_and_expires_with_the_message_whose_place_
     for end, told in ((time(14), "sent/"), (time(16), "suppressed/quiet_hours")):
         quiet = {"push": QuietHours(time(11), end)}
         with under(Policy(quiet_hours=quiet, caps=(Cap(2, Calendar.DAY, channel="email"),))):
-            [_, run] = await play([writes_twice, pushes_instead], [(NOW, Entered())])
+            _, run = await both(play, [writes_twice, pushes_instead], [(NOW, Entered())])
         assert run.texts[-1] == told
         assert run.said[1].after == (hours(2) if told == "sent/" else minutes(10))
 
@@ -111,17 +118,17 @@ async def sends_a_receipt(j: Journey, entered: Entered) -> None:
 
 
 async def test_what_is_transactional_passes_caps_and_the_holdout(play: Play) -> None:
-    [_, run] = await play([writes_twice, sends_a_receipt], [(NOW, Entered())])
+    _, run = await both(play, [writes_twice, sends_a_receipt], [(NOW, Entered())])
     assert run.texts == ["receipt"]
     with under(Policy(quiet_hours={}, holdout=Holdout(1))):
-        [first, run] = await play([writes_twice, sends_a_receipt], [(NOW, Entered())])
+        first, run = await both(play, [writes_twice, sends_a_receipt], [(NOW, Entered())])
     assert (first.texts, run.texts) == ([], ["receipt"])
     assert {(said.status, said.reason) for said in first.said} == {("suppressed", "holdout")}
 
 
 async def test_what_the_holdout_replaces_counts_under_the_caps(play: Play) -> None:
     with under(Policy(quiet_hours={}, caps=(Cap(2, Calendar.DAY),), holdout=Holdout(1))):
-        [_, run] = await play([writes_twice, does_not_wait], [(NOW, Entered())])
+        _, run = await both(play, [writes_twice, does_not_wait], [(NOW, Entered())])
     assert [(said.status, said.reason) for said in run.said] == [("suppressed", "frequency_cap"), ("suppressed", "holdout")]
 
 
@@ -141,7 +148,7 @@ async def writes_on_and_on(j: Journey, entered: Entered) -> None:
 
 async def test_a_capped_message_that_has_room_at_night_waits_for_the_morning_too(play: Play) -> None:
     with under(Policy(quiet_hours={"email": QuietHours(time(21), time(8))}, caps=(Cap(2, Calendar.DAY),))):
-        [_, run] = await play([writes_twice, waits_for_room], [(NOW, Entered())])
+        _, run = await both(play, [writes_twice, waits_for_room], [(NOW, Entered())])
     assert run.texts == ["three", "sent Tue 08:00"]
 
 
