@@ -12,6 +12,7 @@ from zlib import crc32
 
 from sqlmodel import col, select
 
+from activities.marking import WAY_OUT
 from demo.player import Call
 from store.links import confirm_url
 from store.tables import Assignment, Delivery, MailboxItem, Person
@@ -283,7 +284,8 @@ def _moments(story: Sequence[Ran]) -> list[timedelta]:
 
 def _words(item: MailboxItem) -> str:
     """Return what the journey gave the template to say: its last line, in each channel's `note`."""
-    return (item.text.strip().splitlines() or [""])[-1]
+    own = item.text.partition(f"\n\n{WAY_OUT['en'][0]}")[0]  # without the line that is added where a template has none
+    return (own.strip().splitlines() or [""])[-1]
 
 
 def _rule(reason: str) -> str:
