@@ -85,7 +85,7 @@ async def take_in(
     _learn(outcome, row)
     await session.flush()
     if waited is not None and row.status != was:
-        await release(await session.connection(), row.run_id, row.person_id, row.at, clock)
+        await release(await session.connection(), row, clock)
     return row
 
 

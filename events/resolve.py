@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal, get_args
 from uuid import uuid4
 
@@ -54,7 +53,7 @@ async def resolve(store: Store, key: str, fate: Fate, by: Operator, clock: Clock
         details = {"as": fate, "was": was}
         session.add(by.did("resolve", run_id=run.id, person_id=run.person_id, step=row.step, subject=key, details=details))
         if waits is not None and run.ended_at is None:
-            await release(await session.connection(), run.id, run.person_id, row.at, clock)
+            await release(await session.connection(), row, clock)
     return row
 
 
@@ -80,21 +79,21 @@ def _become(row: Delivery, fate: Fate, by: Operator) -> None:
             row.status, row.reason = "retrying", f"to be sent again, by {by.actor}: {by.reason}"
 
 
-async def release(connection: AsyncConnection, run_id: str, person_id: int, at: datetime, clock: Clock) -> None:
-    """Have the run ask again, now, about the message it waits with: `at` is a moment that is over by its clock.
+async def release(connection: AsyncConnection, row: Delivery, clock: Clock) -> None:
+    """Have the run ask again, now, about the message that it waits with.
 
     In the caller's transaction, which has the person's lock.
     """
     order = AcceptedEvent(
-        person_id=person_id,
+        person_id=row.person_id,
         message_id=f"release/{uuid4().hex}",
         kind="release",
         name=RELEASE,
-        data={"at": at.isoformat()},
+        data={"step": row.step, "after": 0},
         occurred_at=clock.at,
         accepted_at=clock.at,
         clock_offset=clock.offset,
-        run_id=run_id,
+        run_id=row.run_id,
     )
     await connection.execute(insert(events).values(order.model_dump(exclude={"id"})))
     await announce(connection)

@@ -123,14 +123,14 @@ class Kept(Provider):
 async def test_connections_to_providers_are_ended_with_the_worker(
     sqlite: SqliteDatabases, temporal: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = Kept()
-    monkeypatch.setattr(worker, "configured", lambda *_: {"email": kept, "sms": Provider()})
+    kept, stop = Kept(), asyncio.Event()
+
+    def configured(*_: object) -> dict[str, Provider]:
+        stop.set()
+        return {"email": kept, "sms": Provider()}
+
+    monkeypatch.setattr(worker, "configured", configured)
     with only([counts_taps]):
-        async with stage(temporal, sqlite.migrated(), JOURNEYS, working=False) as up:
-            stop = asyncio.Event()
-            async with asyncio.timeout(SOON), asyncio.TaskGroup() as tasks:
-                tasks.create_task(worker.work(up.settings, up.store, up.temporal, stop))
-                await asyncio.sleep(0)
-                assert not kept.closed
-                stop.set()
+        async with stage(temporal, sqlite.migrated(), JOURNEYS, working=False) as up, asyncio.timeout(SOON):
+            await worker.work(up.settings, up.store, up.temporal, stop)
     assert kept.closed

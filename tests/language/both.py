@@ -13,6 +13,7 @@ from zlib import crc32
 
 from sqlmodel import col, select
 
+from activities.marking import WAY_OUT
 from demo.player import Call
 from store.links import confirm_url
 from store.tables import Assignment, Delivery, MailboxItem, Person
@@ -320,7 +321,10 @@ def _words(item: MailboxItem) -> str:
     """Return what the journey gave the template to say: its last line, in each channel's `note`."""
     if item.channel == "webhook":
         return str(json.loads(item.text)["text"])
-    return (item.text.strip().splitlines() or [""])[-1]
+    own = item.text.partition(f"
+
+{WAY_OUT['en'][0]}")[0]  # without the line that is added where a template has none
+    return (own.strip().splitlines() or [""])[-1]
 
 
 def _rule(reason: str) -> str:
