@@ -73,6 +73,7 @@ async def house(options: Options, report: Callable[[str], None]) -> AsyncIterato
                 "SOJOURN_DATABASE_URL": f"sqlite+aiosqlite:///{folder.resolve() / 'sojourn.db'}",
                 "SOJOURN_JOURNEYS": str(options.journeys.resolve()),
                 "SOJOURN_LIVE": "true" if options.live else "false",
+                "SOJOURN_PUBLIC_URL": _public_url(options.port),
             }
             settings = _settings(environment, before=dict(os.environ))
             report("bringing up the API and the worker")
@@ -86,6 +87,12 @@ async def house(options: Options, report: Callable[[str], None]) -> AsyncIterato
                 up = House(f"http://127.0.0.1:{options.port}", settings, folder, processes)
                 await _until_ready(up)
                 yield up
+
+
+def _public_url(port: int) -> str:
+    """Return where links in messages lead: to this API, unless the team has said how it is reached from outside."""
+    settings = Settings()
+    return settings.public_url if "public_url" in settings.model_fields_set else f"http://localhost:{port}"
 
 
 def _settings(environment: dict[str, str], before: dict[str, str]) -> Settings:

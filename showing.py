@@ -54,7 +54,7 @@ def _would(would: Would, console: Console) -> None:
     _line(f"Now: {would.said}", console, "bold", deeper=1)
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for rule in would.rules:
-        table.add_row("no" if rule.refuses else "yes", rule.rule, Text(rule.said))
+        table.add_row("no" if rule.refuses else "ok", rule.rule, Text(rule.said))
     console.print(Padding(table, (0, 0, 0, 3 * INDENT)))
 
 

@@ -20,13 +20,13 @@ from store.session import Store
 from store.tables import AcceptedEvent, Consent, Person, Run
 from workflows.policy import in_force
 from workflows.reading import read_by
+from workflows.tracking import TRACKING, may_track
 from workflows.traits import is_private
 from workflows.transitions import ConsentRequested
 from workflows.wire import Dispatch
 
 STORE_SECONDS = 10
 HAPPENED = ("pending", "routed", "unknown")
-TRACKING = "tracking"  # the topic under which people say whether it may be looked what they open and click
 
 
 of_tracking = (
@@ -74,14 +74,10 @@ async def occasion(store: Store, settings: Settings, dispatch: Dispatch, now: da
             settings,
             Ticket(person.id, dispatch.key, dispatch.topic, dispatch.channel),
             transactional=dispatch.transactional,
-            tracked=settings.tracking and dispatch.tracked and _may_track(granted),
+            tracked=settings.tracking and dispatch.tracked and may_track(granted, in_force()),
             secrets=tuple(_secrets(person)),
         ),
     )
-
-
-def _may_track(granted: bool | None) -> bool:
-    return not in_force().topic(TRACKING).opt_in if granted is None else granted
 
 
 def _secrets(person: Person) -> Iterator[str]:

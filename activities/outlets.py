@@ -81,8 +81,12 @@ async def close(providers: Mapping[str, Transport]) -> None:
 
 
 def _email(settings: Settings) -> Transport:
+    if settings.resend_api_key is not None:
+        from activities.resend import Resend
+
+        return Resend(settings.resend_api_key.get_secret_value(), settings.email_from, settings.resend_base_url)
     if settings.smtp_url is None:
-        return NotConfigured("SOJOURN_SMTP_URL")
+        return NotConfigured("SOJOURN_SMTP_URL or SOJOURN_RESEND_API_KEY")
     from activities.smtp import Smtp
 
     return Smtp(settings.smtp_url.get_secret_value(), settings.email_from)

@@ -181,7 +181,7 @@ class Sender:
                 provider_id = await attempt.transport.deliver(attempt.parcel)
         except Exception as error:
             return await self._not_sent(attempt, error, told(error, attempt.parcel.recipients))
-        return await self._end(attempt, "sent", provider_id=provider_id)
+        return await self._end(attempt, "sent", provider_id=provider_id or None)
 
     async def _not_sent(self, attempt: Attempt, error: Exception, reason: str) -> Receipt:
         log.warning("%s was not sent: %s: %s", attempt.parcel.key, type(error).__name__, reason)

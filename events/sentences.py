@@ -24,6 +24,11 @@ def moment(at: datetime, where: ZoneInfo) -> str:
     return f"{said} ({here:%H:%M} UTC)" if there.date() == here.date() else f"{said} ({here.day} {here:%b %H:%M} UTC)"
 
 
+def whole(words: str) -> str:
+    """End a sentence whose last words are somebody else's."""
+    return words if words.endswith((".", "?", "!")) else f"{words}."
+
+
 # Rules
 
 
@@ -124,20 +129,20 @@ def message(row: Delivery, where: ZoneInfo) -> str:
         case "sent":
             return _sent(row, where)
         case "suppressed":
-            return f"Not sent, {at}: {why}."
+            return whole(f"Not sent, {at}: {why}")
         case "exited":
-            return f"Not sent, {at}: the run was over: {row.reason}."
+            return whole(f"Not sent, {at}: the run was over: {row.reason}")
         case "deferred":
             return f"Waits until {moment(row.retry_at, where)}: {why}." if row.retry_at else f"Waits: {why}."
         case "retrying":
-            return f"Not sent yet, after {_times(row.attempts)}, and tried again: {row.reason}."
+            return whole(f"Not sent yet, after {_times(row.attempts)}, and tried again: {row.reason}")
         case "intent":
             return f"Being sent: an attempt began {at} and has not ended."
         case "failed":
-            return f"Not sent, {at}: {row.reason}."
+            return whole(f"Not sent, {at}: {row.reason}")
         case "held":
-            return f"May have arrived or not, and is held until an operator says what became of it: {row.reason}."
-    return f"May have arrived or not, {at}, and is not sent again: {row.reason}."
+            return whole(f"May have arrived or not, and is held until an operator says what became of it: {row.reason}")
+    return whole(f"May have arrived or not, {at}, and is not sent again: {row.reason}")
 
 
 def _sent(row: Delivery, where: ZoneInfo) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from events.explanation import TriggerTold
-from events.sentences import moment
+from events.sentences import moment, whole
 from store.tables import AcceptedEvent, Run
 from workflows.definition import EVENTS, Definition, refusal
 
@@ -25,7 +25,7 @@ def trigger(definition: Definition[Any], event: AcceptedEvent, runs: Sequence[Ru
         status=event.status,
         error=event.error,
         run_id=begun.id if begun is not None else None,
-        said=f"{event.name!r} was accepted {moment(event.accepted_at, where)}: {why}.",
+        said=whole(f"{event.name!r} was accepted {moment(event.accepted_at, where)}: {why}"),
     )
 
 

@@ -25,6 +25,7 @@ from events.matching import Matching
 from settings import DEVELOPMENT_ERASURE_KEY, Settings
 from store.session import Store
 from store.tables import Person
+from tests.activities.house import Provider
 from tests.databases import SqliteDatabases
 from tests.events.quiet import counts_taps
 from tests.language.both import JOURNEYS
@@ -108,3 +109,28 @@ async def test_no_schema_is_built_in_a_workflow_task(
             assert (await up.over(user)).status == "completed"
     assert built
     assert [kind for thread, kind in built if thread.startswith("temporal_workflow")] == []
+
+
+class Kept(Provider):
+    """A provider to which connections are kept."""
+
+    closed = False
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+async def test_connections_to_providers_are_ended_with_the_worker(
+    sqlite: SqliteDatabases, temporal: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Kept()
+    monkeypatch.setattr(worker, "configured", lambda *_: {"email": kept, "sms": Provider()})
+    with only([counts_taps]):
+        async with stage(temporal, sqlite.migrated(), JOURNEYS, working=False) as up:
+            stop = asyncio.Event()
+            async with asyncio.timeout(SOON), asyncio.TaskGroup() as tasks:
+                tasks.create_task(worker.work(up.settings, up.store, up.temporal, stop))
+                await asyncio.sleep(0)
+                assert not kept.closed
+                stop.set()
+    assert kept.closed

@@ -92,6 +92,12 @@ def next_reading(now: datetime, at: time, where: ZoneInfo) -> datetime:
     return again if reads and now < again < found else found
 
 
+def next_change(now: datetime, until: datetime, where: ZoneInfo) -> datetime | None:
+    """Return, in UTC, when the clock there is changed between two moments that are not far apart; None if it is not."""
+    changes = now.astimezone(where).utcoffset() != until.astimezone(where).utcoffset()
+    return _change(now, until, where) if changes else None
+
+
 def in_words(duration: timedelta) -> str:
     """Say a duration as a person would: '3 days', '1 hour 30 minutes'."""
     seconds = max(0, round(duration.total_seconds()))

@@ -8,7 +8,7 @@ from datetime import datetime, time, timedelta
 from enum import Enum
 from zoneinfo import ZoneInfo
 
-from workflows.clock import EVERY_DAY, Day, in_words, local, next_reading, share
+from workflows.clock import EVERY_DAY, Day, in_words, local, next_change, next_reading, share
 from workflows.messages import CHANNELS
 
 OUTWARD = ("email", "sms", "push")  # what interrupts somebody: a cap on all channels counts these
@@ -78,8 +78,11 @@ class QuietHours:
         return there.weekday() not in self.days or self.include(there.time())
 
     def over(self, now: datetime, where: ZoneInfo) -> datetime:
-        """Return, in UTC, the next moment after `now` at which that may be different: the hours end, or a day does."""
-        return min(next_reading(now, self.end, where), Calendar.DAY.ends(now, where))
+        """Return, in UTC, the next moment after `now` at which that may be different: the hours end, a day does, or the clock
+        is changed, maybe back to before the hours began.
+        """
+        ends = min(next_reading(now, self.end, where), Calendar.DAY.ends(now, where))
+        return next_change(now, ends, where) or ends
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from workflows.definition import EVENTS, JOURNEYS, Definition, Event
+from workflows.definition import EVENTS, JOURNEYS, PAUSE, Definition, Event
 from workflows.diary import diary
 from workflows.journey import Journey
 from workflows.messages import Webhook
@@ -105,6 +105,8 @@ class JourneyWorkflow:
             signal = workflow.payload_converter().from_payload(args[0].payload, Signal)
             if signal.run_id == self.enrolment.run_id:
                 self.journey.take(signal.arrival)
+                if signal.arrival.event == PAUSE:
+                    workflow.set_current_details(diary(self.journey))
         except Exception as error:
             workflow.logger.warning("signal %r ignored: %s", name, error)
 

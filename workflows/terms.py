@@ -39,10 +39,7 @@ def moment_of(moment: time | datetime, now: datetime, where: ZoneInfo, on: Colle
 
 
 def wanted(events: tuple[type[Event], ...], of: Receipt | None, where: Callable[[Any], bool] | None) -> Callable[[Event], bool]:
-    """Return what tells whether a wait is for that event. Raises TypeError for one that happens to no message."""
-    stranger = next((each for each in events if of is not None and not issubclass(each, MessageEvent)), None)
-    if stranger is not None:
-        raise TypeError(f"wait_for({stranger.__name__}, of=…): it happens to no message; `of` goes with MessageOpened and its like")
+    """Return what tells whether a wait is for that event."""
 
     def fits(event: Event) -> bool:
         about = of is None or (isinstance(event, MessageEvent) and event.message == of.message)

@@ -27,7 +27,7 @@ from tests.activities.house import House, Left, Provider
 from workflows.policy import Calendar, Cap
 
 BY = {"X-Actor": "ada", "X-Reason": "a race"}
-TOGETHER = 6  # messages that are sent at once, in each round
+TOGETHER = 10  # messages that are sent at once, in each round
 AGES = timedelta(days=400)
 
 
@@ -118,7 +118,7 @@ ACCEPTANCES: tuple[Acceptance, ...] = (
     a_suppression,
     a_pause,
 )
-ROUNDS = [pytest.param(10, id="short"), pytest.param(170, id="soak", marks=pytest.mark.soak)]
+ROUNDS = [pytest.param(6, id="short"), pytest.param(100, id="soak", marks=pytest.mark.soak)]
 
 
 def address(house: House) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -114,6 +115,23 @@ async def test_from_then_on_no_message_begins_but_what_is_transactional(house: H
     assert (held.status, held.reason, held.retry_at) == ("deferred", "run_paused", NOON + timedelta(seconds=10))
     assert row.saw == {"paused": "sojourn: replied to email note"}
     assert receipt.status == "sent"
+
+
+async def test_no_message_begins_after_a_reply_was_accepted_however_they_meet(house: House) -> None:
+    house.live(email=Provider())
+    async with alone(house):
+        run = await house.enter("offers")
+        await house.send(run_id=run)
+        sends = [house.send(run_id=run, step=f"send:{number}") for number in range(2, 22)]
+        await asyncio.gather(*sends[:10], answer(house), *sends[10:])
+        assert (await house.send(run_id=run, step="send:22")).reason == "run_paused"
+        async with house.store.read() as session:
+            rows = (await session.exec(select(Delivery).where(Delivery.run_id == run))).all()
+        [notice] = await notices(house)
+    accepted = notice.due_at  # by the database's clock, under the lock that each of them took
+    assert accepted is not None
+    assert all(row.begun_at is not None and row.begun_at <= accepted for row in rows if row.status == "sent")
+    assert all(row.reason == "run_paused" for row in rows if row.status != "sent")
 
 
 async def test_a_run_that_has_heard_of_its_pause_and_goes_on_was_resumed(house: House) -> None:

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from api.app import create_app
 from connecting import open_store
-from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_WRITE_KEY, Settings
+from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_WRITE_KEY, EndpointSetting, Settings
 from store.session import Store
 from tests.databases import SqliteDatabases
 from tests.events.shop import shop
@@ -22,7 +23,8 @@ WRITE = {"Authorization": f"Bearer {DEVELOPMENT_WRITE_KEY}"}
 
 @pytest.fixture
 def settings(sqlite: SqliteDatabases) -> Settings:
-    return Settings(database_url=sqlite.migrated(), _env_file=None)
+    crm = EndpointSetting(url="https://crm.example/hooks", secret=SecretStr("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"))
+    return Settings(database_url=sqlite.migrated(), endpoints={"crm": crm}, _env_file=None)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -15,7 +16,7 @@ from starlette.routing import BaseRoute
 from api.app import create_app
 from settings import Settings
 from store.session import Store
-from store.tables import AcceptedEvent, Operation
+from store.tables import AcceptedEvent, Endpoint, Operation
 
 BY = {"X-Actor": "eve", "X-Reason": "asked by letter"}
 
@@ -25,8 +26,11 @@ BY_THEMSELVES = {
     *(f"POST /v1/{call}" for call in ("track", "identify", "page", "screen", "group", "alias", "batch", "import")),
     "POST /v1/users/{user_id:path}/inbox/{key:path}/read",
     "POST /u/{token}",
+    "POST /webhooks/resend",
     "POST /p/{token}",
     "POST /p/confirm/{token}",
+    "POST /webhooks/twilio/status",
+    "POST /webhooks/twilio/inbound",
 }
 WRITING: Mapping[str, Any] = {  # and a body with which the others write
     "POST /v1/events/replay": {"status": "dead"},
@@ -50,6 +54,7 @@ WRITING: Mapping[str, Any] = {  # and a body with which the others write
     "POST /v1/keys": {"name": "new", "scope": "read"},
     "POST /v1/keys/{name}/rotate": None,
     "DELETE /v1/keys/{name}": None,
+    "POST /v1/endpoints/{name}/enable": None,
 }
 
 
@@ -74,16 +79,17 @@ async def test_what_is_written_through_an_admins_door_is_in_the_audit_log(
     await admin.post("/v1/keys", json={"name": "shop", "scope": "read"}, headers=BY)
     async with house.write() as session:
         await session.exec(update(AcceptedEvent).where(col(AcceptedEvent.message_id) == "m1").values(status="dead"))
+        session.add(Endpoint(name="crm", disabled_at=datetime(2025, 1, 6, tzinfo=UTC), reason="it answered 410"))
     named = {"{user_id:path}": "ada", "{run_id}": asked.json()["run_id"], "{message_id:path}": "m1"}
     named |= {"{channel}": "email", "{address:path}": "eve@example.org" if "PUT" in door else "bo@example.org"}
     await admin.put("/v1/suppressions/email/bo@example.org", headers=BY)
+    named |= {"{scope}": "journey"}
     for stopped in ("all", "journey/basket_help"):
         await admin.put(f"/v1/stops/{stopped}", headers=BY)
-    named = {"{user_id:path}": "ada", "{scope}": "journey", "{run_id}": asked.json()["run_id"], "{message_id:path}": "m1"}
     path = door.partition(" ")[2]
     for placeholder, value in named.items():
         path = path.replace(placeholder, value)
-    path = path.replace("{name}", "shop" if "keys" in path else "basket_help")
+    path = path.replace("{name}", "shop" if "keys" in path else "crm" if "endpoints" in path else "basket_help")
     before = await newest(house)
     await admin.request(door.partition(" ")[0], path, json=WRITING[door], headers=BY)
     async with house.read() as session:

@@ -101,7 +101,7 @@ async def test_channels_are_counted_for_the_chosen_person_and_journey_whatever_t
 ) -> None:
     await put(store, item(), item(), item(channel="sms"), item(journey="advocacy"), item(person_id=2))
     answer = await client.get("/mailbox", params={"format": "json", "person": "ada", "journey": "onboarding", "channel": "sms"})
-    assert answer.json()["counts"] == {"email": 2, "sms": 1, "push": 0, "in_app": 0}
+    assert answer.json()["counts"] == {"email": 2, "sms": 1, "push": 0, "in_app": 0, "webhook": 0}
 
 
 async def test_paging_back_and_forth_shows_each_message_once_even_those_of_one_moment(
@@ -150,7 +150,7 @@ async def test_the_page_itself_allows_no_script_and_nothing_from_elsewhere(store
         assert "<script" not in answer.text
 
 
-@pytest.mark.parametrize("channel", ["email", "sms", "push", "in_app"])
+@pytest.mark.parametrize("channel", ["email", "sms", "push", "in_app", "webhook"])
 async def test_what_people_wrote_is_shown_as_text(store: Store, client: httpx.AsyncClient, channel: str) -> None:
     await put(store, item(channel=channel, subject="<b>s</b>", text="<script>t</script>", recipient="<i>r</i>"))
     for path in ("/mailbox", "/mailbox/1"):

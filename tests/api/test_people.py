@@ -111,6 +111,7 @@ async def test_messages_are_listed_with_what_became_of_them(admin: httpx.AsyncCl
         "journey": "basket_help",
         "step": "send:email/basket",
         "variant": None,
+        "segments": None,
     }
     assert [message["status"] for message in messages] == ["suppressed", "sent"]
 

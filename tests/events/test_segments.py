@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast, get_args
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -22,18 +21,16 @@ from events.calls import Clock, understand
 from events.claim import claim
 from events.history import with_data, without_data
 from events.operators import Operator
-from events.outcomes import Outcome, What, came
 from events.replay import replay
 from events.route import Router
 from events.sweep import PEOPLE_AT_ONCE, fill_in, judged_otherwise, next_turn, sweep, sweep_due, who_is_due
 from settings import DEVELOPMENT_ERASURE_KEY, Settings
 from store.session import Store
-from store.tables import BACKLOG, LIVE, AcceptedEvent, Delivery, Membership, Person, Run
+from store.tables import BACKLOG, LIVE, AcceptedEvent, Membership, Person
 from tests.events.brute_force import brute_force
 from tests.events.crowd import DAY, LIVING, Bought, Complained, Visited, Waved, buyers, crowd, quiet
 from workflows.definition import JOURNEYS, Event, journey
 from workflows.journey import Journey
-from workflows.message_events import KINDS
 from workflows.segments import Segment, performed
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -260,47 +257,6 @@ async def test_apps_cannot_send_a_transition(store: Store) -> None:
         "invalid",
         "crowd became buyer: Sojourn itself says what becomes of a person, or of a message; apps cannot send this event",
     )
-
-
-@pytest.mark.parametrize("kind", KINDS.values())
-def test_apps_cannot_say_what_happened_to_a_message(kind: type[Event]) -> None:
-    call = understand({"userId": "ada", "event": kind.name, "properties": {"message": "r_1:send:1"}}, "track", Clock(START))
-    assert call.status == "invalid"
-    assert "apps cannot send this event" in call.error
-
-
-@pytest.mark.parametrize("kind", KINDS.values())
-def test_no_segment_asks_for_what_happened_to_a_message(kind: type[Event]) -> None:
-    with pytest.raises(TypeError, match="it happens to a message, and is nothing that a person does in the product"):
-        performed(kind)
-
-
-@pytest.mark.parametrize("counts", [(), LIVING.counts], ids=["all that apps send counts", "some of it counts"])
-async def test_what_happens_to_a_message_makes_nobody_active(store: Store, router: Router, counts: tuple[str, ...]) -> None:
-    with crowd(living=replace(LIVING, counts=counts)):
-        await track(store, "ada", Visited(), START)
-        await route(router)
-        later = START + 20 * DAY
-        await sweep_all(store, later)
-        assert (await values(store, "ada"))["lifecycle"] == "dormant"
-        await add_message(store, "ada", "r_1:send:1")
-        for what in get_args(What):
-            await came(store, Outcome(what, f"{what}-1", later, key="r_1:send:1"), Clock(later))
-        await route(router)
-        await sweep_all(store, later + HOUR)
-        assert (await values(store, "ada"))["lifecycle"] == "dormant"
-
-
-async def add_message(store: Store, user: str, key: str) -> None:
-    run_id, _, step = key.partition(":")
-    async with store.write() as session:
-        person = (await session.exec(select(Person).where(Person.user_id == user))).one()
-        how: dict[str, Any] = {"person_id": person.id, "journey": "gone"}
-        times: dict[str, Any] = {"started_at": START, "requested_at": START, "ended_at": START}
-        session.add(Run(id=run_id, **how, version=1, workflow_id="gone", trigger="gone", **times))
-        await session.flush()
-        about: dict[str, Any] = {"channel": "email", "template": "note", "topic": "gone", "status": "sent"}
-        session.add(Delivery(key=key, run_id=run_id, step=step, at=START, **how, **about))
 
 
 # New and changed definitions

@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import get_args
 
+import pytest
+
 from events.outcomes import Outcome, What, came
 from events.replies import replied
 from tests.language.both import Play, Story, end_open_runs, told
-from tests.language.words import NOW, Entered, Left, by, days, hours, say
+from tests.language.words import NOW, Entered, Left, Tapped, by, days, hours, say
 from tests.stage import Stage, only
-from workflows.definition import ALWAYS, journey
+from workflows.definition import ALWAYS, Event, journey
 from workflows.happenings import Bounced, Clicked, Delivered, Opened, Operate, OptOut, Replied
 from workflows.journey import Journey
 from workflows.message_events import MessageBounced, MessageClicked, MessageDelivered, MessageOpened, MessageReplied
@@ -121,6 +123,33 @@ async def test_a_bounce_ends_a_journey_that_exits_on_it(play: Play) -> None:
 async def test_what_happens_to_a_message_that_was_not_sent_is_nothing(play: Play) -> None:
     [run] = await play([leaves_on_a_bounce], [(NOW, Entered()), (hours(1), Bounced("reminder"))])
     assert run.texts == ["first", "second"]
+
+
+class Subscribed(Event):
+    channel: str
+
+
+@journey(key="channel")
+async def by_channel(j: Journey, subscribed: Subscribed) -> None:
+    receipt = await j.send(Email("note", {"text": subscribed.channel}))
+    opened = await j.wait_for(MessageOpened, of=receipt, within=days(2))
+    await j.send(say(f"{subscribed.channel} {'read' if opened else 'unread'}"))
+
+
+async def test_a_key_called_like_a_field_of_theirs_keeps_them_from_no_run(play: Play) -> None:
+    [run] = await play([by_channel], [(NOW, Subscribed(channel="weather")), (hours(3), Opened("note"))])
+    assert run.texts == ["weather", "weather read"]
+
+
+@journey()
+async def asks_what_happens_to_no_message(j: Journey, entered: Entered) -> None:
+    receipt = await j.send(Email("note"))
+    await j.wait_for(Tapped, of=receipt, within=days(2))
+
+
+def test_only_what_happens_to_messages_is_waited_for_by_a_receipt() -> None:
+    with pytest.raises(TypeError, match="waits for Tapped with of=, and that happens to no message"):
+        simulate(asks_what_happens_to_no_message, Entered())
 
 
 # Replies

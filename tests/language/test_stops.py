@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import datetime
+from typing import cast
+
 import pytest
 
-from tests.language.both import Play, Story
+from activities.send import Sender
+from tests.language.both import ON_CALL, Play, Story, release_all, told
 from tests.language.words import NOW, Entered, Left, days, hours, minutes, moment, say
+from tests.stage import Stage, eventually, only
 from workflows.clock import share
 from workflows.definition import journey
 from workflows.happenings import Operate, Release, Stop
 from workflows.journey import Journey
 from workflows.messages import Email, Sms
-from workflows.run import Order
+from workflows.run import Order, Receipt
+from workflows.wire import Dispatch
 
 ALL = Stop()
 NIGHT = moment("2025-01-06T23:00")
@@ -136,3 +143,46 @@ async def test_a_release_that_comes_after_its_message_has_expired_changes_nothin
         (minutes(11), "suppressed", "expired"),
         (hours(1), "suppressed", "kill_switch"),
     ]
+
+
+@pytest.fixture(params=["house", "house_that_continues"])
+def stage(request: pytest.FixtureRequest) -> Stage:
+    """The house, and the one in which runs continue as new."""
+    return cast(Stage, request.getfixturevalue(request.param))
+
+
+async def test_a_release_that_comes_while_the_gates_answer_is_on_its_way_is_not_lost(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message is written down as waiting, and so it is released; its run does not know yet that it waits."""
+    answered, go_on, send = asyncio.Event(), asyncio.Event(), Sender.send
+
+    async def answers_late(sender: Sender, dispatch: Dispatch, now: datetime) -> Receipt:
+        receipt = await send(sender, dispatch, now)
+        if receipt.reason == "kill_switch":
+            answered.set()
+            await go_on.wait()
+        return receipt
+
+    monkeypatch.setattr(Sender, "send", answers_late)
+    user = await stage.somebody()
+    with only([writes_once]):
+        await stage.api.put("/v1/stops/all", headers=ON_CALL)
+        await stage.track(user, Entered())
+        await answered.wait()
+        (await stage.api.post("/v1/stops/all/release", json={"choice": "send"}, headers=ON_CALL)).raise_for_status()
+        run = await stage.started(user)
+
+        async def has_been_told() -> bool:
+            return "$release" in await stage.signals(run)
+
+        await eventually(has_been_told)
+        go_on.set()
+        await stage.over(user)
+    await release_all(stage)
+    assert (await told(stage, user))[0].texts == ["once"]
+
+
+@journey()
+async def writes_once(j: Journey, entered: Entered) -> None:
+    await j.send(say("once"))

@@ -7,7 +7,7 @@ and clocks change, on whole minutes.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from functools import cache
@@ -69,8 +69,8 @@ class Wall:
 
 @cache
 def wall(zone: str, around: str) -> Wall:
-    begins = datetime.fromisoformat(around).replace(tzinfo=UTC) - 40 * DAY
-    moments = [begins + each * MINUTE for each in range(80 * 24 * 60)]
+    begins = datetime.fromisoformat(around).replace(tzinfo=UTC) - 9 * DAY
+    moments = [begins + each * MINUTE for each in range(45 * 24 * 60)]
     return Wall(begins, [moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None) for moment in moments])
 
 
@@ -81,9 +81,9 @@ def is_silent(reads: datetime, hours: QuietHours) -> bool:
     return start <= at < end if start <= end else not end <= at < start
 
 
-def speaks_again(clock: Wall, now: int, hours: QuietHours) -> int | None:
-    """Return the first minute from `now` on in which it is not silent; None if that takes a fortnight."""
-    return next((each for each in range(now, now + 14 * 24 * 60) if not is_silent(clock.reads[each], hours)), None)
+def speaks_again(clock: Wall, now: int, hours: QuietHours) -> int:
+    """Return the first minute from `now` on in which it is not silent."""
+    return next(each for each in range(now, len(clock.reads)) if not is_silent(clock.reads[each], hours))
 
 
 def period(reads: datetime, window: Calendar) -> tuple[int, ...]:
@@ -99,7 +99,8 @@ def period(reads: datetime, window: Calendar) -> tuple[int, ...]:
 def has_room(clock: Wall, now: int, past: Sequence[int], limit: int, window: timedelta | Calendar) -> bool:
     if isinstance(window, timedelta):
         return sum(0 <= now - each < window // MINUTE for each in past) < limit
-    return sum(each <= now and period(clock.reads[each], window) == period(clock.reads[now], window) for each in past) < limit
+    this = period(clock.reads[now], window)
+    return sum(each <= now and period(clock.reads[each], window) == this for each in past) < limit
 
 
 def room_again(clock: Wall, now: int, past: Sequence[int], limit: int, window: timedelta | Calendar) -> int:
@@ -112,18 +113,13 @@ def room_again(clock: Wall, now: int, past: Sequence[int], limit: int, window: t
 def facts(now: datetime, zone: str, policy: Policy, past: Sequence[datetime] = ()) -> Facts:
     return Facts(
         now=now,
-        expires=now + 39 * DAY,
+        expires=now + 60 * DAY,
         zones=(ZoneInfo(zone),),
         channel="email",
         topic="news",
         policy=policy,
         past=tuple(Past(each, "email", "news") for each in past),
     )
-
-
-def days_around(day: str) -> Iterator[datetime]:
-    noon = datetime.fromisoformat(day).replace(tzinfo=UTC)
-    return (noon + each * DAY for each in range(-AROUND, AROUND + 1))
 
 
 @pytest.mark.parametrize(("zone", "changes"), BOTH, ids=[f"{zone} {day}" for zone, day in BOTH])
@@ -137,22 +133,24 @@ def test_the_zones_change_when_this_test_says_so(zone: str, changes: str) -> Non
 @pytest.mark.parametrize("hours", WINDOWS.values(), ids=WINDOWS)
 @pytest.mark.parametrize(("zone", "changes"), BOTH, ids=[f"{zone} {day}" for zone, day in BOTH])
 def test_quiet_hours_are_over_when_a_clock_on_the_wall_says_so(zone: str, changes: str, hours: QuietHours) -> None:
-    """For every quarter of an hour of the days around the change, and the minutes beside it."""
+    """For every quarter of an hour of the day of the change and of those beside it, and the minute before it."""
     clock, policy = wall(zone, changes), Policy(quiet_hours={"email": hours})
-    for midnight in days_around(changes):
-        for minute in (each + beside for each in range(0, 24 * 60, 15) for beside in (0, 1, 14)):
-            now = clock.minute(midnight) + minute
-            verdict = decide(facts(clock.at(now), zone, policy))
-            opens = speaks_again(clock, now, hours)
-            assert opens is not None
-            expected = ("send", None) if opens == now else ("deferred", clock.at(opens))
-            assert (verdict.status, verdict.retry_at) == expected, f"at {clock.reads[now]} there"
+    first = clock.minute(datetime.fromisoformat(changes).replace(tzinfo=UTC) - DAY)
+    last = first + 3 * 24 * 60
+    opens = speaks_again(clock, last, hours)
+    for now in range(last, first, -1):
+        opens = opens if is_silent(clock.reads[now], hours) else now
+        if now % 15 not in (0, 14):
+            continue
+        verdict = decide(facts(clock.at(now), zone, policy))
+        expected = ("send", None) if opens == now else ("deferred", clock.at(opens))
+        assert (verdict.status, verdict.retry_at) == expected, f"at {clock.reads[now]} there"
 
 
 WALLS = st.times().map(lambda at: at.replace(second=0, microsecond=0, tzinfo=None))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     change=st.sampled_from(BOTH),
     minute=st.integers(-AROUND * 24 * 60, AROUND * 24 * 60),
@@ -169,18 +167,17 @@ def test_any_hours_are_over_when_a_clock_on_the_wall_says_so(
     now = clock.minute(datetime.fromisoformat(change[1]).replace(tzinfo=UTC)) + minute
     verdict = decide(facts(clock.at(now), change[0], Policy(quiet_hours={"email": hours})))
     opens = speaks_again(clock, now, hours)
-    assert opens is not None
     assert (verdict.status, verdict.retry_at) == (("send", None) if opens == now else ("deferred", clock.at(opens)))
 
 
 ROLLING = [HOUR, 6 * HOUR, DAY, 7 * DAY]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     change=st.sampled_from(BOTH),
     minute=st.integers(-AROUND * 24 * 60, AROUND * 24 * 60),
-    ago=st.lists(st.integers(0, 4 * 24 * 60), max_size=6),
+    ago=st.lists(st.integers(0, 4 * 24 * 60), max_size=4),
     limit=st.integers(1, 4),
     window=st.sampled_from([*Calendar, *ROLLING]),
 )
@@ -196,16 +193,16 @@ def test_a_cap_has_room_when_a_clock_on_the_wall_says_so(
     assert (verdict.status, verdict.retry_at) == (("send", None) if room == now else ("deferred", clock.at(room)))
 
 
-@pytest.mark.parametrize("window", [Calendar.DAY, DAY, 25 * HOUR], ids=str)
+@pytest.mark.parametrize("window", [Calendar.DAY, 25 * HOUR], ids=str)
 @pytest.mark.parametrize(("zone", "changes"), BOTH, ids=[f"{zone} {day}" for zone, day in BOTH])
 def test_whoever_is_written_to_whenever_there_is_room_gets_no_more_than_the_cap(
     zone: str, changes: str, window: timedelta | Calendar
 ) -> None:
-    """A week in which ours says when, and the other counts; the same moments as if the other had said when."""
+    """Days on which ours says when, and the other counts; the same moments as if the other had said when."""
     clock, policy = wall(zone, changes), Policy(quiet_hours={"email": QuietHours(time(22), time(2, 30))}, caps=(Cap(2, window),))
     begins = now = clock.minute(datetime.fromisoformat(changes).replace(tzinfo=UTC)) - AROUND * 24 * 60
     ours, theirs = list[int](), list[int]()
-    while now < begins + 7 * 24 * 60:
+    while now < begins + 5 * 24 * 60:
         verdict = decide(facts(clock.at(now), zone, policy, [clock.at(each) for each in ours]))
         if verdict.status == "send":
             ours.append(now)
@@ -214,7 +211,7 @@ def test_whoever_is_written_to_whenever_there_is_room_gets_no_more_than_the_cap(
             assert verdict.retry_at is not None
             now = clock.minute(verdict.retry_at)
     now = begins
-    while now < begins + 7 * 24 * 60:
+    while now < begins + 5 * 24 * 60:
         silent = is_silent(clock.reads[now], policy.quiet_hours["email"])
         if not silent and has_room(clock, now, theirs, 2, window):
             theirs.append(now)
@@ -222,6 +219,6 @@ def test_whoever_is_written_to_whenever_there_is_room_gets_no_more_than_the_cap(
         else:
             now += 1
     assert ours == theirs
-    assert len(ours) >= 12
+    assert len(ours) >= 8
     if isinstance(window, timedelta):
         assert all(bisect_right(ours, each + window // MINUTE - 1) - place <= 2 for place, each in enumerate(ours))
