@@ -321,9 +321,7 @@ def _words(item: MailboxItem) -> str:
     """Return what the journey gave the template to say: its last line, in each channel's `note`."""
     if item.channel == "webhook":
         return str(json.loads(item.text)["text"])
-    own = item.text.partition(f"
-
-{WAY_OUT['en'][0]}")[0]  # without the line that is added where a template has none
+    own = item.text.partition("\n\n" + WAY_OUT["en"][0])[0]  # without the line that is added where a template has none
     return (own.strip().splitlines() or [""])[-1]
 
 
