@@ -56,7 +56,6 @@ TAGS = [
     {"name": "Segments", "description": "Who belongs where, by what they did and who they are."},
     {"name": "People", "description": "Profiles, messages, inboxes and consents."},
     {"name": "Keys and audit", "description": "Who may do what, and who did what, and why."},
-    {"name": "Providers", "description": "What providers call. Each call is signed by its provider."},
     {"name": "Health", "description": "How each part is."},
 ]
 PARTS = (  # in this order: a person's door without more after it comes after those with

@@ -32,7 +32,7 @@ NUMBER = re.compile(r"\+[0-9]{5,15}")
 REFUSALS = problems({403: "It is not Twilio's: the signature is wrong.", 404: "Twilio is not configured."})
 TWIML: dict[int | str, dict[str, Any]] = {200: {"content": {"text/xml": {}}, "description": "TwiML: what to answer, if anything."}}
 
-router = APIRouter(route_class=BoundedRoute, tags=["Providers"])
+router = APIRouter(route_class=BoundedRoute, include_in_schema=False)
 
 
 class Form(dict[str, list[str]]):
