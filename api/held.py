@@ -35,12 +35,8 @@ class ResolveBody(BaseModel):
 class Doubtful(MessageView):
     """A message in doubt. Its run waits until `retry_at`, by its own clock; for one without, it has gone on."""
 
-    key: str
     user_id: str
-    provider_id: str | None
-    attempts: int
     begun_at: AwareDatetime | None = Field(description="When its last attempt began.")
-    retry_at: AwareDatetime | None
 
 
 class DoubtfulMessages(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, computed_field
 
 from events.parked import parking
 from settings import Settings
@@ -98,7 +98,11 @@ class MessageView(BaseModel):
     journey: str
     step: str
     variant: str | None
-    segments: int | None
+
+    @computed_field(description="How many parts a text that was sent is billed as.")  # type: ignore[prop-decorator]
+    @property
+    def segments(self) -> int | None:
+        return self.saw.get("segments")
 
 
 class CardView(BaseModel):

@@ -321,7 +321,9 @@ def _words(item: MailboxItem) -> str:
     """Return what the journey gave the template to say: its last line, in each channel's `note`."""
     if item.channel == "webhook":
         return str(json.loads(item.text)["text"])
-    own = item.text.partition("\n\n" + WAY_OUT["en"][0])[0]  # without the line that is added where a template has none
+    own = item.text
+    for question, _ in WAY_OUT.values():  # without the line that is added where a template has none
+        own = own.partition(f"\n\n{question}")[0]
     return (own.strip().splitlines() or [""])[-1]
 
 

@@ -60,14 +60,14 @@ async def test_the_day_begins_where_the_person_is(play: Play) -> None:
 
 
 @journey()
-async def does_not_wait(j: Journey, entered: Entered) -> None:
+async def skips_what_is_capped(j: Journey, entered: Entered) -> None:
     await j.sleep(minutes(10))
     receipt = await j.send(email("three", expires=days(2), capped="skip"))
     await j.send(InApp("note", {"text": f"{receipt.status}/{receipt.reason}"}))
 
 
 async def test_a_capped_message_may_be_skipped(play: Play) -> None:
-    _, run = await both(play, [writes_twice, does_not_wait], [(NOW, Entered())])
+    _, run = await both(play, [writes_twice, skips_what_is_capped], [(NOW, Entered())])
     assert run.texts == ["suppressed/frequency_cap"]
     assert run.ended == minutes(10)
 
@@ -128,7 +128,7 @@ async def test_what_is_transactional_passes_caps_and_the_holdout(play: Play) -> 
 
 async def test_what_the_holdout_replaces_counts_under_the_caps(play: Play) -> None:
     with under(Policy(quiet_hours={}, caps=(Cap(2, Calendar.DAY),), holdout=Holdout(1))):
-        _, run = await both(play, [writes_twice, does_not_wait], [(NOW, Entered())])
+        _, run = await both(play, [writes_twice, skips_what_is_capped], [(NOW, Entered())])
     assert [(said.status, said.reason) for said in run.said] == [("suppressed", "frequency_cap"), ("suppressed", "holdout")]
 
 

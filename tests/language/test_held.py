@@ -44,7 +44,7 @@ PROVIDER = Provider()
 async def up(temporal: Client, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     url = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('held') / 'house.db'}"
     live: dict[str, Any] = {"live": True, "allow_recipients": ["@example.org"], "on_ambiguous": {"email": "hold"}}
-    with patch("activities.outlets._providers", lambda *_: {"email": PROVIDER}), only([writes_and_says]):
+    with patch("activities.outlets.configured", lambda *_: {"email": PROVIDER}), only([writes_and_says]):
         async with stage(temporal, url, JOURNEYS, zone=HOME, **live) as house:
             yield house
 

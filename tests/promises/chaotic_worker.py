@@ -142,7 +142,7 @@ def main() -> None:
         "sms": Searchable(url, log, "sms", doom),
         "push": StandIn(url, log, "push", doom),
     }
-    patch("activities.outlets._providers", lambda *_: providers).start()
+    patch("worker.configured", lambda *_: providers).start()
     patch("activities.outlets._allowed", lambda *_: True).start()
     hurry()
     arm(doom)
