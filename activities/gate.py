@@ -28,7 +28,7 @@ from workflows.wire import Dispatch
 happened = and_(
     col(AcceptedEvent.kind) == "track",
     among(col(AcceptedEvent.name), "exits"),
-    col(AcceptedEvent.status).in_(("pending", "routed")),
+    col(AcceptedEvent.status).in_(("pending", "routed", "dead")),  # accepted, though our code may fail to route it
     or_(col(AcceptedEvent.run_id).is_(None), col(AcceptedEvent.run_id) == Run.id),
 )
 ordered = and_(col(AcceptedEvent.kind) == "exit", col(AcceptedEvent.run_id) == Run.id)

@@ -37,6 +37,13 @@ async def test_an_exit_event_from_before_the_run_began_does_not_count(house: Hou
     assert await house.send(run_id=again) == SENT
 
 
+async def test_an_exit_event_counts_though_our_own_code_fails_to_route_it(house: House) -> None:
+    await house.happen(Left.name, status="dead")
+
+    assert await house.send() == Receipt("exited", Left.name)
+    assert await house.mailbox() == []
+
+
 async def test_an_exit_event_that_is_malformed_does_not_count(house: House) -> None:
     await house.happen(Left.name, status="invalid")
 
