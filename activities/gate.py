@@ -77,6 +77,7 @@ stops = Stop.__table__  # type: ignore[attr-defined]
 assignments = Assignment.__table__  # type: ignore[attr-defined]
 counted = or_(
     deliveries.c.status.in_(("sent", "intent", "unknown", "held")),
+    and_(deliveries.c.doubted, deliveries.c.status.in_(("retrying", "deferred"))),  # an attempt may have arrived
     and_(deliveries.c.status == "suppressed", deliveries.c.reason == "holdout"),
 )
 against = sqlalchemy.select(
