@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from activities.ledger import conclude
 from activities.telling import told
-from activities.transport import Finds, Local, Outlet, Parcel
+from activities.transport import Finds, Forgets, Local, Outlet, Parcel
 from settings import Settings
 from store.tables import Delivery
 from workflows.rules import Facts
@@ -71,6 +71,11 @@ async def without_others(session: AsyncSession, finding: Finding, channel: str) 
 def takes_key(outlet: Outlet) -> bool:
     """Say whether the same message may be handed over twice, and arrives once."""
     return isinstance(outlet, Local) or outlet.keyed
+
+
+def has_forgotten(outlet: Outlet, row: Delivery, clock: datetime) -> bool:
+    """Say whether the provider may not know our key any more, under which it may have taken the message."""
+    return isinstance(outlet, Forgets) and row.doubted_at is not None and clock - row.doubted_at >= outlet.keyed_for
 
 
 def doubtful(row: Delivery, known: Facts, settings: Settings) -> Receipt | None:

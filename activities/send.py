@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.doubt import GIVEN_UP, HELD, Finding, Inquiry, doubtful, held, look_up, takes_key, without_others
+from activities.doubt import GIVEN_UP, HELD, Finding, Inquiry, doubtful, has_forgotten, held, look_up, takes_key, without_others
 from activities.gate import Case, facts, holdout_of, look
 from activities.ledger import LEASE, answered, begin, conclude, doubt, end, expose, new_row, refuse
 from activities.occasion import occasion
@@ -134,12 +134,11 @@ class Sender:
             return receipt
         if row.status == "held":
             return held(row, turn.known)
-        if row.status != "intent":
-            return None
-        _leave_to_its_holder(row, turn.case.clock)
-        row.doubted = True
-        outlet = self.outlet(row.channel, turn.case.recipients)
-        if takes_key(outlet):
+        outlet, is_open = self.outlet(row.channel, turn.case.recipients), row.status == "intent"
+        if is_open:
+            _leave_to_its_holder(row, turn.case.clock)
+            row.doubted, row.doubted_at = True, row.doubted_at or row.begun_at
+        if not has_forgotten(outlet, row, turn.case.clock) and (takes_key(outlet) or not is_open):
             return None
         if isinstance(outlet, Finds) and isinstance(parcel, Parcel) and row.begun_at is not None and row.sent_to == turn.to:
             if finding is None or finding.attempt != row.attempts:
