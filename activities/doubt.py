@@ -59,11 +59,13 @@ async def look_up(inquiry: Inquiry) -> Finding:
         return Finding(inquiry.attempt, None)
 
 
-async def without_others(session: AsyncSession, finding: Finding, channel: str) -> Finding:
+async def without_others(session: AsyncSession, finding: Finding, channel: str, key: str) -> Finding:
     """Leave out what is known to be another message: two may say the same to one number."""
     if not finding.ids:
         return finding
-    theirs = select(Delivery.provider_id).where(Delivery.channel == channel, col(Delivery.provider_id).in_(finding.ids))
+    theirs = select(Delivery.provider_id).where(
+        Delivery.channel == channel, col(Delivery.provider_id).in_(finding.ids), Delivery.key != key
+    )
     known = set((await session.exec(theirs)).all())
     return Finding(finding.attempt, [each for each in finding.ids if each not in known])
 

@@ -121,7 +121,7 @@ class Sender:
                 facts(case, dispatch, wish.now, self.settings, policy),
                 _parcel(case, wish),
                 hash_of(await session.connection(), " ".join(sorted(case.recipients))),
-                finding and await without_others(session, finding, dispatch.channel),
+                finding and await without_others(session, finding, dispatch.channel, dispatch.key),
             )
             return self._settle(turn) or self._decide(session, turn)
 
