@@ -193,7 +193,9 @@ class Sender:
                 return await self._perhaps_sent(attempt, reason)
         await self._end(attempt, "retrying", reason)
         if isinstance(error, Throttled):
-            raise _again(reason, "Throttled", error.retry_after, ApplicationErrorCategory.BENIGN) from None
+            lives = attempt.expires - attempt.parcel.at  # its run is to hear when it expires, however long the provider asks for
+            after = error.retry_after and min(error.retry_after, lives)
+            raise _again(reason, "Throttled", after, ApplicationErrorCategory.BENIGN) from None
         raise _again(reason, "OutOfReach") from None
 
     async def _perhaps_sent(self, attempt: Attempt, reason: str) -> Receipt:
