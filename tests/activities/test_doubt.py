@@ -11,7 +11,7 @@ import pytest
 from sqlmodel import select
 from temporalio.exceptions import ApplicationError
 
-from activities.transport import Ambiguous, OutOfReach, Parcel, Throttled, Undeliverable
+from activities.transport import Ambiguous, Parcel, Throttled, Undeliverable
 from events.calls import Clock
 from events.operators import Operator
 from events.outcomes import Outcome, came
@@ -155,82 +155,6 @@ async def test_a_provider_that_takes_our_key_need_not_be_asked(house: House) -> 
     assert await house.send() == SENT
     assert (provider.asked, len(provider.calls)) == ([], 2)
     assert (await house.row()).doubted
-
-
-class Forgetful(Provider):
-    """A provider that knows our key for a day."""
-
-    keyed_for = timedelta(days=1)
-
-
-async def grow_old(house: House, by: timedelta) -> None:
-    """Let the first attempt in doubt be that long ago."""
-    async with house.store.write() as session:
-        row = await session.get_one(Delivery, f"{house.run_id}:send:1")
-        assert row.doubted_at is not None
-        row.doubted_at -= by
-
-
-HOURS = timedelta(hours=1)
-
-
-@pytest.mark.parametrize(
-    ("policy", "receipt", "status", "calls"),
-    [("drop", UNKNOWN, "unknown", 2), ("resend", SENT, "sent", 3), ("hold", Receipt("deferred", HELD, EXPIRES), "held", 2)],
-)
-async def test_a_provider_that_has_forgotten_our_key_takes_none(
-    house: House, policy: str, receipt: Receipt, status: str, calls: int
-) -> None:
-    provider = Forgetful(Ambiguous("connection lost"), OutOfReach("no route"), keyed=True)
-    house.live(email=provider)
-    house.configure(on_ambiguous={"email": policy})
-    for _ in range(2):  # of which the second has surely not been taken
-        with pytest.raises(ApplicationError):
-            await house.send()
-    await grow_old(house, 24 * HOURS)
-
-    assert await house.send() == receipt
-    assert (len(provider.calls), (await house.row()).status) == (calls, status)
-
-
-async def test_an_attempt_that_was_cut_off_is_not_repeated_once_its_key_is_forgotten(house: House) -> None:
-    provider = Forgetful(keyed=True)
-    house.live(email=provider)
-    await cut_off(house, provider)
-    async with house.store.write() as session:
-        row = await session.get_one(Delivery, f"{house.run_id}:send:1")
-        assert row.begun_at is not None
-        row.begun_at -= 24 * HOURS
-
-    assert await house.send() == UNKNOWN
-    assert len(provider.calls) == 1
-
-
-async def test_a_provider_that_still_knows_our_key_is_asked_again(house: House) -> None:
-    provider = Forgetful(Ambiguous("connection lost"), keyed=True)
-    house.live(email=provider)
-    with pytest.raises(ApplicationError):
-        await house.send()
-    await grow_old(house, 23 * HOURS)
-
-    assert await house.send() == SENT
-    assert len(provider.calls) == 2
-
-
-async def test_what_an_operator_has_sent_again_is_under_a_new_key_as_it_were(house: House) -> None:
-    provider = Forgetful(Ambiguous("connection lost"), OutOfReach("no route"), keyed=True)
-    house.live(email=provider)
-    house.configure(on_ambiguous={"email": "hold"})
-    with pytest.raises(ApplicationError):
-        await house.send()
-    await grow_old(house, 24 * HOURS)
-    assert (await house.send()).reason == HELD
-    await say(house, "resend")
-    with pytest.raises(ApplicationError):
-        await house.send()
-
-    assert await house.send() == SENT
-    assert len(provider.calls) == 3
 
 
 @pytest.mark.parametrize("silence", [Ambiguous("connection lost"), TimeoutError()])
