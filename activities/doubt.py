@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from activities.ledger import conclude
 from activities.telling import told
-from activities.transport import Finds, Local, Outlet, Parcel
+from activities.transport import Finds, Forgets, Local, Outlet, Parcel
 from settings import Settings
 from store.tables import Delivery
 from workflows.rules import Facts
@@ -59,11 +59,13 @@ async def look_up(inquiry: Inquiry) -> Finding:
         return Finding(inquiry.attempt, None)
 
 
-async def without_others(session: AsyncSession, finding: Finding, channel: str) -> Finding:
+async def without_others(session: AsyncSession, finding: Finding, channel: str, key: str) -> Finding:
     """Leave out what is known to be another message: two may say the same to one number."""
     if not finding.ids:
         return finding
-    theirs = select(Delivery.provider_id).where(Delivery.channel == channel, col(Delivery.provider_id).in_(finding.ids))
+    theirs = select(Delivery.provider_id).where(
+        Delivery.channel == channel, col(Delivery.provider_id).in_(finding.ids), Delivery.key != key
+    )
     known = set((await session.exec(theirs)).all())
     return Finding(finding.attempt, [each for each in finding.ids if each not in known])
 
@@ -71,6 +73,11 @@ async def without_others(session: AsyncSession, finding: Finding, channel: str) 
 def takes_key(outlet: Outlet) -> bool:
     """Say whether the same message may be handed over twice, and arrives once."""
     return isinstance(outlet, Local) or outlet.keyed
+
+
+def has_forgotten(outlet: Outlet, row: Delivery, clock: datetime) -> bool:
+    """Say whether the provider may not know our key any more, under which it may have taken the message."""
+    return isinstance(outlet, Forgets) and row.doubted_at is not None and clock - row.doubted_at >= outlet.keyed_for
 
 
 def doubtful(row: Delivery, known: Facts, settings: Settings) -> Receipt | None:

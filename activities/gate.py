@@ -28,7 +28,7 @@ from workflows.wire import Dispatch
 happened = and_(
     col(AcceptedEvent.kind) == "track",
     among(col(AcceptedEvent.name), "exits"),
-    col(AcceptedEvent.status).in_(("pending", "routed")),
+    col(AcceptedEvent.status).in_(("pending", "routed", "dead")),  # accepted, though our code may fail to route it
     or_(col(AcceptedEvent.run_id).is_(None), col(AcceptedEvent.run_id) == Run.id),
 )
 ordered = and_(col(AcceptedEvent.kind) == "exit", col(AcceptedEvent.run_id) == Run.id)
@@ -77,6 +77,7 @@ stops = Stop.__table__  # type: ignore[attr-defined]
 assignments = Assignment.__table__  # type: ignore[attr-defined]
 counted = or_(
     deliveries.c.status.in_(("sent", "intent", "unknown", "held")),
+    and_(deliveries.c.doubted, deliveries.c.status.in_(("retrying", "deferred"))),  # an attempt may have arrived
     and_(deliveries.c.status == "suppressed", deliveries.c.reason == "holdout"),
 )
 against = sqlalchemy.select(
@@ -107,7 +108,8 @@ tokens = select(Device.token).where(Device.person_id == bindparam("person")).ord
 class Case:
     """One message before the gate: its run, its person, where it would go, and its row in the ledger if it has one.
 
-    `exited` says what ended the run, '' if it goes on; `paused` what holds it without its knowing; `granted` is the last word on
+    `exited` says what ended the run, '' if it goes on; `paused` what holds it without its knowing, and `wholly`, what is
+    transactional too; `granted` is the last word on
     consent, None if nothing was said; `clock` is the database's. `held_out` is what the holdout decided of them once, None if it
     has not been asked yet.
     """
@@ -120,6 +122,7 @@ class Case:
     granted: bool | None
     clock: datetime
     paused: str = ""
+    wholly: bool = False
     suppressed: str = ""
     stopped: str = ""
     past: tuple[Past, ...] = ()
@@ -134,7 +137,7 @@ async def look(session: AsyncSession, dispatch: Dispatch, journey: str, policy: 
     if found is None:
         return None
     run, person, row, left, granted, clock = found
-    exited, held = await _orders(session, run, leaving) if left else ("", "")
+    exited, held, wholly = await _orders(session, run, leaving) if left else ("", "", False)
     case = Case(
         run,
         person,
@@ -142,6 +145,7 @@ async def look(session: AsyncSession, dispatch: Dispatch, journey: str, policy: 
         row=row,
         exited=_ended(run) or exited,
         paused=held,
+        wholly=wholly,
         granted=granted,
         clock=clock,
     )
@@ -199,6 +203,7 @@ def facts(case: Case, dispatch: Dispatch, now: datetime, settings: Settings, pol
         waits=dispatch.waits,
         exited=case.exited,
         run_paused=case.paused,
+        paused_wholly=case.wholly,
         suppressed=case.suppressed,
         reachable=bool(case.recipients),
         granted=case.granted,
@@ -234,18 +239,19 @@ def _ended(run: Run) -> str:
     return (run.reason or f"the run is {run.status}") if run.ended_at is not None else ""
 
 
-async def _orders(session: AsyncSession, run: Run, leaving: Mapping[str, Any]) -> tuple[str, str]:
-    """Say what ended the run, and what holds it: '' for what does not. The event log knows before the run does."""
-    held = ""
+async def _orders(session: AsyncSession, run: Run, leaving: Mapping[str, Any]) -> tuple[str, str, bool]:
+    """Say what ended the run, and what holds it, '' for what does not, and whether wholly. The event log knows before the run."""
+    held, wholly = "", False
     for event in (await session.exec(exit_events, params=leaving)).all():
         match event.kind:
             case "exit":
-                return str(Order(event.data["actor"], event.data["reason"])), held
+                return str(Order(event.data["actor"], event.data["reason"])), held, wholly
             case "pause":
                 held = str(Order(event.data["actor"], event.data["reason"]))
+                wholly = wholly or bool(event.data.get("wholly"))
             case _ if _concerns(run, event):
-                return event.name, held
-    return "", held
+                return event.name, held, wholly
+    return "", held, wholly
 
 
 def _concerns(run: Run, event: AcceptedEvent) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Boolean, bindparam, or_, update
+from sqlalchemy import Boolean, bindparam, case, func, or_, update
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -40,8 +40,11 @@ ended = (
 )
 doubted = or_(messages.c.doubted, bindparam("doubted", type_=Boolean()))
 by_holder = (messages.c.attempts == bindparam("attempt"), messages.c.status == "intent")
-ended_by_holder = ended.where(*by_holder).values(doubted=doubted)
-doubted_by_holder = update(messages).where(messages.c.key == bindparam("message"), *by_holder).values(doubted=True)
+since = func.coalesce(messages.c.doubted_at, messages.c.begun_at)
+ended_by_holder = ended.where(*by_holder).values(doubted=doubted, doubted_at=case((doubted, since), else_=None))
+doubted_by_holder = (
+    update(messages).where(messages.c.key == bindparam("message"), *by_holder).values(doubted=True, doubted_at=since)
+)
 
 
 def new_row(dispatch: Dispatch, run: Run, now: datetime) -> Delivery:

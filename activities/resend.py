@@ -14,6 +14,7 @@ from activities.http import client, speaking_to
 from activities.transport import Ambiguous, Failure, OutOfReach, Parcel, Throttled, Undeliverable
 from store.tagging import MESSAGE, tag_of
 
+KEYED_FOR = timedelta(hours=24) - timedelta(minutes=5)  # with time to spare for clocks and for the call itself
 KEY_LENGTH = 256  # of an idempotency key, and of a tag
 NOT_IN_TAGS = re.compile(r"[^a-zA-Z0-9_-]")
 PRINTABLE = re.compile(r"[!-~]+")
@@ -29,6 +30,7 @@ class Resend:
     base_url: str
 
     keyed = True
+    keyed_for = KEYED_FOR
 
     async def deliver(self, parcel: Parcel) -> str:
         """Return Resend's id of the mail; '' where it has taken the same mail before, and does not say under which."""

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.doubt import GIVEN_UP, HELD, Finding, Inquiry, doubtful, held, look_up, takes_key, without_others
+from activities.doubt import GIVEN_UP, HELD, Finding, Inquiry, doubtful, has_forgotten, held, look_up, takes_key, without_others
 from activities.gate import Case, facts, holdout_of, look
 from activities.ledger import LEASE, answered, begin, conclude, doubt, end, expose, new_row, refuse
 from activities.occasion import occasion
@@ -121,7 +121,7 @@ class Sender:
                 facts(case, dispatch, wish.now, self.settings, policy),
                 _parcel(case, wish),
                 hash_of(await session.connection(), " ".join(sorted(case.recipients))),
-                finding and await without_others(session, finding, dispatch.channel),
+                finding and await without_others(session, finding, dispatch.channel, dispatch.key),
             )
             return self._settle(turn) or self._decide(session, turn)
 
@@ -134,12 +134,11 @@ class Sender:
             return receipt
         if row.status == "held":
             return held(row, turn.known)
-        if row.status != "intent":
-            return None
-        _leave_to_its_holder(row, turn.case.clock)
-        row.doubted = True
-        outlet = self.outlet(row.channel, turn.case.recipients)
-        if takes_key(outlet):
+        outlet, is_open = self.outlet(row.channel, turn.case.recipients), row.status == "intent"
+        if is_open:
+            _leave_to_its_holder(row, turn.case.clock)
+            row.doubted, row.doubted_at = True, row.doubted_at or row.begun_at
+        if not has_forgotten(outlet, row, turn.case.clock) and (takes_key(outlet) or not is_open):
             return None
         if isinstance(outlet, Finds) and isinstance(parcel, Parcel) and row.begun_at is not None and row.sent_to == turn.to:
             if finding is None or finding.attempt != row.attempts:
@@ -194,7 +193,9 @@ class Sender:
                 return await self._perhaps_sent(attempt, reason)
         await self._end(attempt, "retrying", reason)
         if isinstance(error, Throttled):
-            raise _again(reason, "Throttled", error.retry_after, ApplicationErrorCategory.BENIGN) from None
+            lives = attempt.expires - attempt.parcel.at  # its run is to hear when it expires, however long the provider asks for
+            after = error.retry_after and min(error.retry_after, lives)
+            raise _again(reason, "Throttled", after, ApplicationErrorCategory.BENIGN) from None
         raise _again(reason, "OutOfReach") from None
 
     async def _perhaps_sent(self, attempt: Attempt, reason: str) -> Receipt:

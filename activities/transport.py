@@ -95,6 +95,16 @@ class Transport(Protocol):
 
 
 @runtime_checkable
+class Forgets(Protocol):
+    """A provider that knows our key for a while only: afterwards the same message arrives once more."""
+
+    @property
+    def keyed_for(self) -> timedelta:
+        """Say how long, from when the key was first used; a little less than the provider promises."""
+        ...
+
+
+@runtime_checkable
 class Finds(Protocol):
     """A provider that can be asked afterwards what it has taken."""
 

@@ -10,8 +10,7 @@ from phonenumbers import timezone
 from settings import Settings
 from store.tables import Person
 from workflows.clock import zone
-
-ISO_LETTERS = 2
+from workflows.country import country
 
 
 def zone_of(person: Person, settings: Settings) -> ZoneInfo:
@@ -35,11 +34,7 @@ def country_of(person: Person, channel: str) -> str:
     """Return the country whose hours a message keeps (ISO 3166): for a text the number's, else the person's; '' if unknown."""
     if channel == "sms" and (number := _number(person)) is not None:
         return phonenumbers.region_code_for_number(number) or ""
-    stated = person.traits.get("country")
-    if isinstance(stated, str) and len(stated.strip()) == ISO_LETTERS:
-        return stated.strip().upper()
-    _, divided, region = person.locale.replace("_", "-").rpartition("-")
-    return region.upper() if divided and len(region) == ISO_LETTERS else ""
+    return country(person.traits, person.locale)
 
 
 def _number(person: Person) -> phonenumbers.PhoneNumber | None:

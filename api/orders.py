@@ -14,10 +14,11 @@ from api.body import BoundedRoute
 from api.errors import Problem, problems
 from api.runs import RunId, found, refuse_ended
 from api.steering import NotThere, order, terminate
+from events.calls import Clock
 from events.operators import ASKED, Operator
 from events.parked import parking
 from events.reconcile import end_row
-from events.request import request_exit
+from events.request import hold, let_go, request_exit, set_paused
 from store.session import Store
 from store.tables import Operation, Run
 from workflows.run import Order
@@ -54,21 +55,21 @@ SAY_NO = problems(
 
 
 @router.post("/v1/runs/{run_id}/pause", summary="Pause a run", responses=SAY_NO)
-async def pause(run_id: RunId, store: InStore, temporal: InTemporal, by: InOperator) -> Ordered:
-    """Hold a run: its clock runs on and exits still act, and nothing is sent."""
-    return await _steer(run_id, "pause", store, temporal, by)
+async def pause(run_id: RunId, store: InStore, temporal: InTemporal, clock: InClock, by: InOperator) -> Ordered:
+    """Hold a run: its clock runs on and exits still act, and nothing is sent: no message that is tried again begins either."""
+    return await _steer(run_id, "pause", store, temporal, clock, by)
 
 
 @router.post("/v1/runs/{run_id}/resume", summary="Resume a run", responses=SAY_NO)
-async def resume(run_id: RunId, store: InStore, temporal: InTemporal, by: InOperator) -> Ordered:
+async def resume(run_id: RunId, store: InStore, temporal: InTemporal, clock: InClock, by: InOperator) -> Ordered:
     """Let a paused run go on. A wait that is overdue ends at once."""
-    return await _steer(run_id, "resume", store, temporal, by)
+    return await _steer(run_id, "resume", store, temporal, clock, by)
 
 
 @router.post("/v1/runs/{run_id}/skip", summary="Skip a step", responses=SAY_NO)
-async def skip(run_id: RunId, body: SkipBody, store: InStore, temporal: InTemporal, by: InOperator) -> Ordered:
+async def skip(run_id: RunId, body: SkipBody, store: InStore, temporal: InTemporal, clock: InClock, by: InOperator) -> Ordered:
     """End the step a run waits in, as its timeout would."""
-    return await _steer(run_id, "skip", store, temporal, by, body.step)
+    return await _steer(run_id, "skip", store, temporal, clock, by, body.step)
 
 
 @router.post("/v1/runs/{run_id}/exit", summary="End a run", responses=SAY_NO)
@@ -87,7 +88,9 @@ async def exit(run_id: RunId, store: InStore, temporal: InTemporal, clock: InClo
     return Ordered(run_id=run.id, action="exit")
 
 
-async def _steer(run_id: str, action: str, store: Store, temporal: InTemporal, by: Operator, step: str = "") -> Ordered:
+async def _steer(
+    run_id: str, action: str, store: Store, temporal: InTemporal, clock: Clock, by: Operator, step: str = ""
+) -> Ordered:
     """Give a run an order, which is recorded first: one that is not answered stays with Temporal, and may act later."""
     run, _ = await found(store, run_id)
     refuse_ended(run)
@@ -95,27 +98,32 @@ async def _steer(run_id: str, action: str, store: Store, temporal: InTemporal, b
         raise Problem(409, "parked", parked)
     asked = by.did(action, run_id=run.id, person_id=run.person_id, step=step, details={"outcome": ASKED})
     async with store.write() as session:
+        if action == "pause":
+            await hold(session, run, by, clock)
+        elif action == "resume":
+            await let_go(session, run)
         session.add(asked)
     try:
         await order(temporal, run, action, Order(by.actor, by.reason, step))
     except NotThere:
-        await _answered(store, asked, "refused")
+        await _answered(store, asked, "refused", run)
         raise Problem(409, "moved_on", f"run {run.id} has not started on Temporal yet, or has just ended") from None
     except Problem as problem:
         if problem.status_code == 409:
-            await _answered(store, asked, "refused")
+            await _answered(store, asked, "refused", run)
         raise
-    await _answered(store, asked, "done")
+    await _answered(store, asked, "done", run)
     return Ordered(run_id=run.id, action=action)
 
 
-async def _answered(store: Store, asked: Operation, outcome: str) -> None:
-    """Record what became of an order, and, if the run is paused now or goes on, that."""
+async def _answered(store: Store, asked: Operation, outcome: str, run: Run) -> None:
+    """Record what became of an order, and whether the run is paused now, if it was about that. One that refuses it is not."""
     async with store.write() as session:
         await session.exec(update(Operation).where(col(Operation.id) == asked.id).values(details={"outcome": outcome}))
-        if outcome == "done" and asked.action in ("pause", "resume"):
-            still = update(Run).where(col(Run.id) == asked.run_id, col(Run.ended_at).is_(None))
-            await session.exec(still.values(paused=asked.action == "pause"))
+        if outcome == "refused" and asked.action in ("pause", "resume"):
+            await let_go(session, run)
+        elif asked.action in ("pause", "resume"):
+            await session.exec(set_paused, params={"run": run.id, "now_paused": asked.action == "pause"})
 
 
 async def _end_parked(run: Run, store: Store, temporal: InTemporal, by: Operator) -> Ordered:

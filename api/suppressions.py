@@ -12,7 +12,7 @@ from api.access import ADMIN, InOperator, InStore
 from api.body import BoundedRoute
 from api.errors import Problem, problems
 from api.views import SuppressionView
-from events.suppress import lift, suppress, suppressed, suppressed_name
+from events.suppress import lift, name_here, suppress, suppressed
 
 router = APIRouter(route_class=BoundedRoute, tags=["People"], dependencies=ADMIN)
 
@@ -56,7 +56,8 @@ class Lifted(BaseModel):
 async def look(channel: Channel, address: Address, store: InStore) -> SuppressionView:
     """Say since when and why nothing goes to an address on a channel."""
     async with store.read() as session:
-        found = await suppressed(await session.connection(), [suppressed_name(channel, _whole(address))])
+        connection = await session.connection()
+        found = await suppressed(connection, [await name_here(connection, channel, _whole(address))])
     here = [each for each in found if each["channel"] == channel]
     if not here:
         raise Problem(404, "not_found", f"that address is not suppressed on {channel!r}")

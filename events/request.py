@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from sqlmodel import select
+from sqlalchemy import bindparam, update
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from events.accept import retrying
@@ -19,7 +20,15 @@ from events.meeting import meet_one
 from events.operators import Operator
 from store.session import Store, announce, lock
 from store.tables import AcceptedEvent, Run
-from workflows.definition import EXIT, Definition, Event
+from workflows.definition import EXIT, PAUSE, Definition, Event
+
+set_paused = update(Run).where(col(Run.id) == bindparam("run"), col(Run.ended_at).is_(None)).values(paused=bindparam("now_paused"))
+unheard_pause = select(AcceptedEvent.id).where(
+    AcceptedEvent.person_id == select(Run.person_id).where(Run.id == bindparam("run")).scalar_subquery(),
+    AcceptedEvent.run_id == bindparam("run"),
+    AcceptedEvent.kind == "pause",
+    AcceptedEvent.status == "pending",
+)
 
 
 @dataclass(frozen=True)
@@ -106,11 +115,31 @@ async def request_exit(store: Store, run: Run, by: Operator, clock: Clock) -> bo
     return True
 
 
+async def hold(session: AsyncSession, run: Run, by: Operator, clock: Clock) -> None:
+    """Let none of a run's messages begin, not even at a further attempt, from the commit of the caller's transaction on.
+
+    Its workflow is told of the pause by an order of its own; this is the gate's word of it, which no router has to bring.
+    """
+    await lock(session, [run.person_id])
+    current = (await session.exec(select(Run).where(Run.id == run.id, col(Run.ended_at).is_(None)))).first()
+    if current is not None:
+        await _add(session, current, "pause", PAUSE, {"actor": by.actor, "reason": by.reason, "wholly": True}, clock, "routed")
+        await session.exec(set_paused, params={"run": run.id, "now_paused": True})
+
+
+async def let_go(session: AsyncSession, run: Run) -> None:
+    """Let a run's messages begin again, but for a pause that its workflow has yet to be told of."""
+    unheard = (await session.exec(unheard_pause, params={"run": run.id})).first()
+    await session.exec(set_paused, params={"run": run.id, "now_paused": unheard is not None})
+
+
 async def _earlier(session: AsyncSession, idempotency_key: str) -> Run | None:
     return (await session.exec(select(Run).where(Run.idempotency_key == idempotency_key))).first()
 
 
-async def _add(session: AsyncSession, run: Run, kind: str, name: str, data: Mapping[str, Any], clock: Clock) -> int:
+async def _add(
+    session: AsyncSession, run: Run, kind: str, name: str, data: Mapping[str, Any], clock: Clock, status: str = "pending"
+) -> int:
     """Add an event that concerns this run only, and return its place in the order of acceptance."""
     event = AcceptedEvent(
         person_id=run.person_id,
@@ -122,6 +151,7 @@ async def _add(session: AsyncSession, run: Run, kind: str, name: str, data: Mapp
         accepted_at=clock.at,
         clock_offset=clock.offset,
         run_id=run.id,
+        status=status,
     )
     session.add(event)
     await session.flush()

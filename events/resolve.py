@@ -76,6 +76,7 @@ def _become(row: Delivery, fate: Fate, by: Operator) -> None:
         case "drop":
             row.status, row.reason = "unknown", f"unknown: given up by {by.actor}: {by.reason}"
         case "resend":
+            row.doubted_at = None  # whether it arrives twice has been decided
             row.status, row.reason = "retrying", f"to be sent again, by {by.actor}: {by.reason}"
 
 

@@ -241,9 +241,10 @@ async def _go_on(store: Store, stop: Stop, batch: Sequence[Any], clock: Clock) -
 def _released(row: Mapping[Any, Any], stop: Stop, clock: Clock) -> dict[str, Any]:
     """Return what becomes of a message's row. Once it is not `kill_switch` that it is deferred for, it is released."""
     at, skipped = _reads(row, clock), stop.choice == "skip"
+    given_up = "unknown" if row["doubted"] else "suppressed"  # an attempt from before may have arrived
     return {
         "message": row["key"],
-        "now": "suppressed" if skipped else "deferred",
+        "now": given_up if skipped else "deferred",
         "why": "kill_switch" if skipped else "released",
         "again": None if skipped else at + _after(row, stop),
         "facts": {"stopped": words(stop), "choice": stop.choice},

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.accept import retrying
@@ -15,8 +15,8 @@ from events.addresses import EMAIL, PHONE, name_of
 from events.operators import Operator, operations
 from store.hashing import hash_of
 from store.session import Store
-from store.suppressions import suppress_name
-from store.tables import Operation, Person, Suppression
+from store.suppressions import lock_users, suppress_name
+from store.tables import Identity, Operation, Person, Suppression
 from workflows.privacy import without
 from workflows.traits import Misfit
 
@@ -24,6 +24,12 @@ ALL = "*"
 PREFIXES = {"email": EMAIL, "sms": PHONE}  # of channels that go to an address; on others, and on all, a person is suppressed
 
 suppressions = Suppression.__table__  # type: ignore[attr-defined]
+people = Person.__table__  # type: ignore[attr-defined]
+identities = Identity.__table__  # type: ignore[attr-defined]
+
+called = (
+    select(people.c.user_id).join(identities, identities.c.person_id == people.c.id).where(identities.c.name == bindparam("name"))
+)
 
 
 async def suppress(
@@ -31,8 +37,8 @@ async def suppress(
 ) -> bool:
     """Let no message begin to that address on that channel from here on; true if it was not suppressed yet.
 
-    `address` is an e-mail address or an E.164 number; for channels that have no such thing, and for '*', all, a userId. The
-    first cause is kept. `by` is the operator who says so, if one does: it goes into the audit log.
+    `address` is an e-mail address or an E.164 number; for channels that have no such thing, and for '*', all, a name of a
+    person. The first cause is kept. `by` is the operator who says so, if one does: it goes into the audit log.
     """
 
     async def attempt() -> bool:
@@ -46,7 +52,7 @@ async def suppress_here(
     connection: AsyncConnection, channel: str, address: str, cause: str, source: str, at: datetime, by: Operator | None = None
 ) -> bool:
     """Do so in the caller's transaction, which takes the locks of all who use the address; it may lose a race (`retrying`)."""
-    name = suppressed_name(channel, address)
+    name = await _held(connection, channel, address)
     added = await suppress_name(connection, name, channel, cause, source, at)
     if added and by is not None:
         details = {"channel": channel, "cause": cause, "source": source}
@@ -64,7 +70,7 @@ async def lift_here(
     connection: AsyncConnection, channel: str, address: str, by: Operator | None = None, cause: str | None = None
 ) -> bool:
     """Do so in the caller's transaction."""
-    name = suppressed_name(channel, address)
+    name = await name_here(connection, channel, address)
     hashed = hash_of(connection, name)
     theirs = delete(suppressions).where(suppressions.c.address == hashed, suppressions.c.channel == channel)
     if cause is not None:
@@ -100,6 +106,23 @@ def suppressed_name(channel: str, address: str) -> str:
         return name_of(prefix, bare)
     except Misfit:
         return f"{prefix}{bare.lower()}"
+
+
+async def name_here(connection: AsyncConnection, channel: str, address: str) -> str:
+    """Return that name, where it is a person's the one that they are called by now, by whichever of theirs they are meant."""
+    name = suppressed_name(channel, address)
+    if channel in PREFIXES:
+        return name
+    return await connection.scalar(called, {"name": name}) or name
+
+
+async def _held(connection: AsyncConnection, channel: str, address: str) -> str:
+    """Return it with all who use it locked: who turns out to be somebody else meanwhile is locked as that."""
+    name = ""
+    while (now := await name_here(connection, channel, address)) != name:
+        name = now
+        await lock_users(connection, name)
+    return name
 
 
 async def _record(

@@ -308,6 +308,7 @@ class Delivery(SQLModel, table=True):
     provider: str = ""  # who was to deliver it
     sent_to: str = ""  # a keyed hash of the addresses that the last attempt was for
     doubted: bool = False  # an attempt of it was in doubt once: it may have arrived more than once, or not at all
+    doubted_at: datetime | None = moment(default=None)  # when the first of those began, by the database's clock
     happened: dict[str, Any] = Field(default_factory=dict, sa_type=Document)  # what became of it: delivered, opened …, and when
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
 from workflows.clock import zone
+from workflows.country import country
 from workflows.definition import Event
 from workflows.message_events import (
     MessageBounced,
@@ -168,7 +169,8 @@ class Person:
 
     `words` is what they said of topics, in order: topic, channel (None: all), yes or no. `to_confirm` is to which topics they said
     a yes to e-mails that is not confirmed. `number_zones` are the zones that their phone number is of: where a text finds them,
-    if nobody knows better. `held_out` is None where the holdout is to decide by their id.
+    if nobody knows better; `country` is the one whose hours hold for them, if it is another than they say themselves. `held_out`
+    is None where the holdout is to decide by their id.
     """
 
     user: User = SOMEONE
@@ -192,6 +194,11 @@ class Person:
         if known is None and channel == "sms" and of_number:
             return tuple(of_number)
         return (known or zone(fallback) or UTC_ZONE,)
+
+    @property
+    def hours_of(self) -> str:
+        """Return the country whose hours hold for them; '' if that is not known."""
+        return self.country or country(self.user.traits, self.user.locale)
 
     def says(self, said: Said, now: datetime, policy: Policy) -> Person:
         """Return them as they are once they have said that."""

@@ -27,7 +27,7 @@ C = TypeVar("C", bound=Event)
 T = TypeVar("T")
 
 WAITING = ("wait_for", "sleep", "until")
-SKIPPED = "skipped by an operator"
+SKIPPED, CAPPED = "skipped by an operator", Receipt("suppressed", "frequency_cap")
 INSTEAD = ":instead"  # ends the step of the message that goes in place of a capped one
 
 
@@ -101,8 +101,10 @@ class Journey:
         if step := self._logged(key):
             return Receipt(**step.outcome)
         deadline = await self._enter(key, bounded(message.expires))
-        receipt = await self._deliver(Sending(key, message, deadline, self._variants.get(message.experiment or "", "")))
-        if isinstance(message.capped, Message) and (receipt.status, receipt.reason) == ("suppressed", "frequency_cap"):
+        sending = Sending(key, message, deadline, self._variants.get(message.experiment or "", ""))
+        receipt = CAPPED if self.memory.goes_instead else await self._deliver(sending)
+        if isinstance(message.capped, Message) and receipt == CAPPED:
+            self.memory.go_instead()
             receipt = await self._deliver(Sending(key + INSTEAD, message.capped, deadline))
         self._over(key, {"status": receipt.status, "reason": receipt.reason, "message": receipt.message}, deadline)
         if receipt.status == "exited":

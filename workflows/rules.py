@@ -32,8 +32,8 @@ class Facts:
 
     `zones` is where the person is, or may be: one if that is known. `granted` is their last word on the topic and channel, None
     if they have said nothing. `suppressed` is the cause for which nothing may go to the address, `run_paused` who paused the run
-    by an order that it may not have heard, and why, `stopped` the kill switch that is thrown, '' if none. `waits`: a message that
-    is capped waits for room. `past` goes as far back as the policy looks.
+    by an order that it may not have heard, and why, `stopped` the kill switch that is thrown, '' if none; `paused_wholly`: not
+    even what is transactional goes. `waits`: a message that is capped waits for room. `past` goes as far back as the policy looks.
     """
 
     now: datetime
@@ -49,6 +49,7 @@ class Facts:
     exited: str = ""
     suppressed: str = ""
     run_paused: str = ""
+    paused_wholly: bool = False
     reachable: bool = True
     granted: bool | None = None
     paused_until: datetime | None = None
@@ -114,8 +115,8 @@ def expired(facts: Facts) -> Verdict | None:
 
 
 def run_paused(facts: Facts) -> Verdict | None:
-    """The run has been paused, for they have answered a message, and it may not know yet: wait for it to be resumed."""
-    if facts.transactional or not facts.run_paused:
+    """The run has been paused, by an operator or because they have answered a message: wait for it to be resumed."""
+    if not facts.run_paused or (facts.transactional and not facts.paused_wholly):
         return None
     return Verdict("deferred", "run_paused", min(facts.now + HEARD_WITHIN, facts.expires), {"paused": facts.run_paused})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -66,12 +66,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Open:
-    """The verb call a run stands in. `retry_at` is set while a message waits for its gate to open."""
+    """The verb call a run stands in. `retry_at` is set while a message waits for its gate to open.
+
+    `instead`: the message was capped, and it is the one that goes in its place.
+    """
 
     key: str
     deadline: datetime
     retry_at: datetime | None = None
     verb: str = ""
+    instead: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,16 @@ class Memory:
     skipped: str | None = None
     ended_by: Order | None = None
     orders: list[int] = field(default_factory=list)  # the seqs of pauses and releases that have reached the run
+
+    @property
+    def goes_instead(self) -> bool:
+        """Whether the run stands in the message that goes in place of a capped one."""
+        return self.open is not None and self.open.instead
+
+    def go_instead(self) -> None:
+        """Go on from a capped message to the one that goes in its place, or stay there: a continued run stands where it stood."""
+        if self.open is not None:
+            self.open = replace(self.open, instead=True)
 
 
 class Exited(BaseException):

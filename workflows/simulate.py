@@ -162,7 +162,7 @@ class _Life:
             topic=topic,
             policy=self.policy,
             person=person.user.id,
-            country=person.country,
+            country=person.hours_of,
             transactional=message.transactional,
             waits=message.capped == "wait",
             suppressed=person.suppressed.get(message.channel, ""),

@@ -8,8 +8,9 @@ from uuid import uuid4
 
 import pytest
 from sqlmodel import select
+from temporalio.exceptions import ApplicationError
 
-from activities.transport import OutOfReach, Undeliverable
+from activities.transport import Ambiguous, OutOfReach, Undeliverable
 from events.accept import accept
 from events.calls import Clock, understand
 from store.tables import Assignment, Delivery, Identity
@@ -96,6 +97,17 @@ async def test_a_message_of_which_nobody_knows_whether_it_arrived_keeps_its_room
     assert (await house.send(step="first")).status == "failed"
     assert (await house.row("first")).status == "unknown"
     assert (await house.send(step="second")).reason == "frequency_cap"
+
+
+@pytest.mark.parametrize("keyed", [True, False])
+async def test_a_message_that_may_have_arrived_keeps_its_room_until_it_is_tried_again(house: House, keyed: bool) -> None:
+    house.lay_down(caps=(Cap(1, DAY),))
+    house.live(email=Provider(Ambiguous("connection lost"), keyed=keyed))
+    house.configure(on_ambiguous={"email": "resend"})
+    with pytest.raises(ApplicationError):
+        await house.send(step="first")
+    assert (await house.send(step="second")).reason == "frequency_cap"
+    assert await house.send(step="first") == SENT
 
 
 async def test_a_capped_message_waits_if_it_lives_so_long_and_its_journey_wants_it_to(house: House) -> None:

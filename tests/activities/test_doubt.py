@@ -117,6 +117,18 @@ async def test_another_message_that_says_the_same_is_not_taken_for_it(house: Hou
     assert (await house.row()).provider_id != other
 
 
+async def test_what_the_provider_has_told_of_already_is_not_taken_for_another_message(house: House) -> None:
+    theirs = f"for {house.user_id}"
+    provider = Findable(taken=[theirs])
+    house.live(email=provider)
+    await cut_off(house, provider)
+    failed = Outcome("failed", f"failed {theirs}", NOON, key=f"{house.run_id}:send:1", channel="email", provider_id=theirs)
+    assert await came(house.store, failed) is not None
+
+    await house.send()
+    assert len(provider.calls) == 1
+
+
 async def test_silence_is_looked_into_when_the_lease_is_over(house: House) -> None:
     provider = Findable(Ambiguous("connection lost"), taken=[f"for {house.user_id}"])
     house.live(email=provider)

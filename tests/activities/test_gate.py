@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
 from datetime import datetime, time, timedelta
 
+import httpx
 import pytest
 from sqlalchemy import delete
 from sqlmodel import col
+from temporalio.exceptions import ApplicationError
 
+from activities.transport import OutOfReach
+from api.app import create_app
 from events.erase import erase
 from events.operators import Operator
+from settings import DEVELOPMENT_ADMIN_KEY
 from store.tables import Device, Identity, Run
-from tests.activities.house import NOON, House, Left, OrderCancelled
+from tests.activities.house import NOON, House, Left, OrderCancelled, Provider
 from workflows.policy import QuietHours
 from workflows.run import Receipt
 from workflows.wire import Closing
 
 SENT = Receipt("sent")
 AT_NIGHT = {"email": QuietHours(time(11), time(13, 30))}
+BY = {"X-Actor": "eve", "X-Reason": "wrong copy"}
+
+
+@pytest.fixture
+async def api(house: House) -> AsyncIterator[httpx.AsyncClient]:
+    """The API, with Temporal away."""
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(create_app(house.settings, house.store, None)),
+        base_url="http://test",
+        headers={"Authorization": f"Bearer {DEVELOPMENT_ADMIN_KEY}"},
+    ) as client:
+        yield client
 
 
 async def test_an_exit_event_that_has_been_accepted_stops_the_send_before_the_run_hears_of_it(house: House) -> None:
@@ -35,6 +52,13 @@ async def test_an_exit_event_from_before_the_run_began_does_not_count(house: Hou
     again = await house.enter("greeting")
 
     assert await house.send(run_id=again) == SENT
+
+
+async def test_an_exit_event_counts_though_our_own_code_fails_to_route_it(house: House) -> None:
+    await house.happen(Left.name, status="dead")
+
+    assert await house.send() == Receipt("exited", Left.name)
+    assert await house.mailbox() == []
 
 
 async def test_an_exit_event_that_is_malformed_does_not_count(house: House) -> None:
@@ -69,6 +93,23 @@ async def test_an_operators_exit_stops_the_send_and_says_who_and_why(house: Hous
     await house.happen("exit", kind="exit", run_id=house.run_id, actor="grace", reason="wrong person", status="pending")
 
     assert await house.send() == Receipt("exited", "grace: wrong person")
+
+
+@pytest.mark.parametrize("transactional", [True, False])
+async def test_no_attempt_of_a_message_begins_once_an_operator_has_paused_its_run(
+    house: House, api: httpx.AsyncClient, transactional: bool
+) -> None:
+    """With Temporal away, as here, the order may still reach the run, and the gate knows of it already."""
+    provider = Provider(OutOfReach("no route"))
+    house.live(email=provider)
+    with pytest.raises(ApplicationError, match="no route"):
+        await house.send(transactional=transactional)
+    assert (await api.post(f"/v1/runs/{house.run_id}/pause", headers=BY)).status_code == 503
+    waiting = await house.send(transactional=transactional)
+    assert (waiting.status, waiting.reason, len(provider.calls)) == ("deferred", "run_paused", 1)
+
+    assert (await api.post(f"/v1/runs/{house.run_id}/resume", headers=BY)).status_code == 503
+    assert await house.send(transactional=transactional) == SENT
 
 
 async def test_a_run_whose_row_is_closed_sends_nothing(house: House) -> None:

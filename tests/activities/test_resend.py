@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from temporalio.exceptions import ApplicationError
 
 from activities.resend import Resend, idempotency_key
-from activities.transport import Ambiguous, OutOfReach, Throttled, Undeliverable
+from activities.transport import Ambiguous, Forgets, OutOfReach, Throttled, Undeliverable
 from store.tagging import key_of
 from tests.activities.house import House
 from tests.activities.parcels import MAIL, parcel
@@ -147,3 +147,9 @@ async def test_after_an_answer_that_was_lost_it_is_sent_again_under_the_same_key
     assert {request.headers["Idempotency-Key"] for request in web.requests} == {f"{house.run_id}:send:1"}
     row = await house.row()
     assert (row.status, row.provider_id, row.attempts) == ("sent", None, 2)
+
+
+def test_resend_knows_a_key_for_less_than_a_day() -> None:
+    resend = Resend("re_key", "us@example.org", "https://api.resend.com")
+    assert isinstance(resend, Forgets)
+    assert timedelta(hours=23) < resend.keyed_for < timedelta(hours=24)

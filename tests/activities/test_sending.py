@@ -244,6 +244,14 @@ async def test_throttling_waits_as_long_as_the_provider_says_and_alarms_nobody(h
     assert await house.send() == SENT
 
 
+async def test_a_provider_that_asks_for_more_time_than_the_message_has_does_not_keep_its_run(house: House) -> None:
+    house.live(email=Provider(Throttled("come back next week", timedelta(days=7))))
+    with pytest.raises(ApplicationError) as again:
+        await house.send(expires=timedelta(hours=1))
+    assert again.value.next_retry_delay == timedelta(hours=1)
+    assert await house.send(at=NOON + timedelta(hours=1), expires=timedelta(hours=1)) == Receipt("suppressed", "expired")
+
+
 @pytest.mark.parametrize("silence", [Ambiguous("connection lost"), TimeoutError()])
 async def test_silence_after_the_message_was_handed_over_goes_by_the_channels_policy(house: House, silence: Exception) -> None:
     provider = Provider(silence, silence)

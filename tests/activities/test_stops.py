@@ -11,7 +11,9 @@ import httpx
 import pytest
 from sqlalchemy import func
 from sqlmodel import col, select
+from temporalio.exceptions import ApplicationError
 
+from activities.transport import Ambiguous
 from api.app import create_app
 from events import stops
 from events.calls import Clock
@@ -19,7 +21,7 @@ from events.operators import Operator
 from events.stops import NoSuch, go_on, listed, release, throw
 from settings import DEVELOPMENT_ADMIN_KEY
 from store.tables import AcceptedEvent, Delivery, Operation, Person, Run, Stop
-from tests.activities.house import NOON, House
+from tests.activities.house import NOON, House, Provider
 from workflows.clock import share
 from workflows.run import Receipt
 
@@ -129,6 +131,16 @@ async def test_what_is_skipped_is_suppressed_for_good(house: House) -> None:
     row = await house.row()
     assert (row.status, row.retry_at, row.saw) == ("suppressed", None, {"stopped": "all", "choice": "skip"})
     assert await house.send(step="next") == SENT
+
+
+async def test_what_may_have_arrived_before_it_was_stopped_is_in_doubt_when_it_is_skipped(house: House) -> None:
+    house.live(email=Provider(Ambiguous("connection lost"), keyed=True))
+    with pytest.raises(ApplicationError):
+        await house.send()
+    await throw(house.store, "journey", "greeting", BY)
+    assert (await house.send()).reason == "kill_switch"
+    await release(house.store, "journey", "greeting", "skip", BY, Clock.real())
+    assert (await house.row()).status == "unknown"
 
 
 async def test_what_is_retimed_is_spread_by_person(house: House) -> None:

@@ -75,6 +75,17 @@ async def test_a_whole_person_is_suppressed_on_every_channel(house: House) -> No
     assert [await house.send(channel, step=channel) for channel in ("email", "sms", "push", "in_app")] == [SUPPRESSED] * 4
 
 
+async def test_a_person_is_suppressed_by_whichever_name_of_theirs_is_given(house: House) -> None:
+    former = f"anon:{house.user_id}"
+    for name in (house.user_id, former):
+        await house.add(Identity(name=name, person_id=house.person_id))
+    assert await suppress(house.store, "*", former, "manual", "operator", NOON, BY)
+    assert await house.send("in_app") == SUPPRESSED
+
+    assert await lift(house.store, "*", former, BY)
+    assert await house.send("in_app", step="send:2") == SENT
+
+
 async def test_a_person_is_suppressed_on_a_channel_without_addresses(house: House) -> None:
     await suppress(house.store, "push", house.user_id, "manual", "operator", NOON)
 

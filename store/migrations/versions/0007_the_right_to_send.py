@@ -101,6 +101,7 @@ def messages() -> None:
     op.add_column("messages", Column("provider", sa.String(), nullable=False, server_default=""))
     op.add_column("messages", Column("sent_to", sa.String(), nullable=False, server_default=""))
     op.add_column("messages", Column("doubted", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column("messages", Column("doubted_at", MOMENT, nullable=True))
     op.add_column("messages", Column("happened", DOCUMENT, nullable=False, server_default="{}"))
     op.create_index("messages_by_provider_id", "messages", ["channel", "provider_id"])
     for name, column, where in (("messages_in_doubt", "status", IN_DOUBT), ("messages_waiting", "reason", WAITING)):
