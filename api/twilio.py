@@ -64,7 +64,7 @@ async def said(request: Request, settings: InSettings) -> Mapping[str, str]:
 
 def _is_signed(request: Request, settings: Settings, token: str, body: str | Form) -> bool:
     """Say whether Twilio has signed this, for the address that it called. JSON is signed by its hash in the address."""
-    if isinstance(body, str) and "bodySHA256" not in request.query_params:
+    if isinstance(body, str) and not request.query_params.get("bodySHA256"):
         return False
     query = request.url.query
     url = f"{settings.public_url.rstrip('/')}{request.url.path}{query and '?' + query}"
