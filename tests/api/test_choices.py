@@ -14,7 +14,7 @@ from api.choices import WORDS
 from events.erase import erase
 from events.operators import Operator
 from settings import Settings
-from store.links import PREFERENCES, Ticket, confirm_url, preferences_url, token
+from store.links import PREFERENCES, UNSUBSCRIBE, Ticket, confirm_url, preferences_url, token
 from store.session import Store
 from store.tables import Consent, Person
 from tests.api.conftest import ADMIN
@@ -239,3 +239,16 @@ async def test_the_pages_run_no_script_ask_nobody_else_and_are_not_kept(api: htt
         assert "script" not in answer.text
         assert re.findall(r'(?:src|href|action)="([^"]+)"', answer.text) == ["data:,", "/p/reader.css"]
     assert (await api.get("/p/reader.css")).headers["content-type"].startswith("text/css")
+
+
+async def test_leaving_by_the_link_in_a_mail_takes_back_a_yes_that_waits(
+    api: httpx.AsyncClient, settings: Settings, ada: Person, confirmation: str
+) -> None:
+    for said in ({**YES, "granted": False}, YES):
+        await api.put("/v1/users/ada/consent", json=said, headers=ADMIN)
+    assert (await api.get(confirmation)).status_code == 200
+
+    link = token(settings.link_key.get_secret_value(), UNSUBSCRIBE, Ticket(ada.id or 0, "r_1:send", "news", "email"))
+    await api.post(f"/u/{link}", data={"List-Unsubscribe": "One-Click"})
+    assert (await api.post(confirmation)).status_code == 404
+    assert (await preferences(api))["topics"][2]["channels"]["email"] == {"granted": False, "pending": False}
