@@ -116,15 +116,20 @@ async def choose(request: Request, token: str, store: InStore, settings: InSetti
 
 
 def _wish(reader: Reader, held: Preferences, clock: Clock) -> tuple[Said, Wish]:
-    """Return which button was pressed, and what is wished by it: of topics and channels, what differs of those that were shown."""
+    """Return which button was pressed, and what is wished by it: what differs from the page that they had.
+
+    What has been said since that page was made, by one click in a mail for instance, stands where they have left it alone.
+    """
     common: dict[str, Any] = {"source": SOURCE, "evidence": reader.evidence}
     wording = {each.topic.name: _wording(each.topic.title or each.topic.name, each.topic.about, reader) for each in held.choices}
     match reader.form.get("do", [""])[0]:
         case "save":
-            shown, ticked = set(reader.form.get("shown", [])), set(reader.form.get("yes", []))
+            ticked, before = set(reader.form.get("yes", [])), set(reader.form.get("was", []))
+            changed = ticked ^ before
             places = [(each.topic.name, place.channel) for each in held.choices for place in each.places]
-            wanted = {(topic, channel): each in ticked for topic, channel in places if (each := f"{channel} {topic}") in shown}
-            return "save", Wish(wanted, "fewer" in reader.form, UNCHANGED, wording=wording, **common)
+            wanted = {(topic, channel): each in ticked for topic, channel in places if (each := f"{channel} {topic}") in changed}
+            fewer = "fewer" in ticked if "fewer" in changed else None
+            return "save", Wish(wanted, fewer, UNCHANGED, wording=wording, **common)
         case "pause":
             return "pause", Wish(paused_until=clock.at + MONTH, **common)
         case "resume":
