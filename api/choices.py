@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
-from urllib.parse import parse_qs
 
 from babel.dates import format_date
 from fastapi import APIRouter, Request, Response
@@ -15,7 +14,7 @@ from fastapi.responses import FileResponse
 from fastapi.templating import Jinja2Templates
 
 from api.access import InSettings, InStore
-from api.body import BoundedRoute
+from api.body import BoundedRoute, read_form
 from api.mailbox import PAGE_HEADERS, PAGES
 from events.accept import retrying
 from events.calls import Clock
@@ -163,7 +162,9 @@ async def _confirmation(request: Request, token: str, store: Store, settings: Se
 
 
 async def _reader(request: Request, person: Person, ticket: Ticket, settings: Settings) -> Reader:
-    form = parse_qs((await request.body()).decode(errors="replace")) if request.method == "POST" else {}
+    form: dict[str, list[str]] = {}
+    for name, value in read_form(await request.body()) if request.method == "POST" else ():
+        form.setdefault(name, []).append(value)
     agent = request.headers.get("user-agent", "")[:LONGEST_AGENT]
     evidence = {"at": Clock.real().at.isoformat(timespec="seconds"), "user_agent": agent, "message": ticket.message}
     return Reader(person, ticket, [person.locale, *_languages(request, settings)], form, evidence)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request, Response
 
 from api.access import InSettings, InStore
-from api.body import BoundedRoute
+from api.body import BoundedRoute, read_form
 from api.choices import HEADERS, WORDS, templates
 from events.calls import Clock
 from events.unsubscribe import unsubscribe
@@ -72,7 +71,7 @@ def _languages(request: Request, settings: Settings) -> list[str]:
 def _fields(body: bytes, content_type: str) -> Iterator[tuple[str, str]]:
     """Yield the fields of a form, in either of the two ways in which mail programs send it."""
     if not content_type.lower().startswith("multipart/form-data"):
-        yield from parse_qsl(body.decode("utf-8", "replace"))
+        yield from read_form(body)
         return
     boundary = BOUNDARY.search(content_type)
     parts = body.decode("utf-8", "replace").split(f"--{boundary[1]}") if boundary else []

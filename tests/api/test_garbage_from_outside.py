@@ -98,6 +98,13 @@ async def test_a_form_that_is_made_to_break_its_reader_does_not(web: httpx.Async
     assert perf_counter() - began < AT_ONCE
 
 
+async def test_a_form_of_very_many_fields_is_not_read(web: httpx.AsyncClient, settings: Settings) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for where in (path(settings, "u"), "/webhooks/twilio/status", "/webhooks/twilio/inbound"):
+        answer = await web.post(where, content="&".join(f"a{each}=b" for each in range(1001)), headers=form)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "too_large")
+
+
 async def test_json_whose_address_has_an_empty_hash_is_not_twilios(web: httpx.AsyncClient) -> None:
     for hashes in ("bodySHA256=", "bodySHA256", "bodySHA256=x&bodySHA256="):
         for door in ("status", "inbound"):
