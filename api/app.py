@@ -17,6 +17,7 @@ from api import (
     consents,
     endpoints,
     events,
+    explain,
     health,
     held,
     inbox,
@@ -51,10 +52,12 @@ TAGS = [
     {"name": "Events", "description": "What apps send, in the shape of Segment's HTTP tracking API."},
     {"name": "Runs", "description": "A person's way through a journey."},
     {"name": "Operators", "description": "Orders to a run. Each says who and why, and is recorded."},
+    {"name": "Kill switches", "description": "Everything, a journey or a channel is stopped, and goes on."},
     {"name": "Journeys", "description": "What product teams wrote."},
     {"name": "Segments", "description": "Who belongs where, by what they did and who they are."},
     {"name": "People", "description": "Profiles, messages, inboxes and consents."},
     {"name": "Keys and audit", "description": "Who may do what, and who did what, and why."},
+    {"name": "Providers", "description": "What providers call. Each call is signed by its provider."},
     {"name": "Health", "description": "How each part is."},
 ]
 PARTS = (  # in this order: a person's door without more after it comes after those with
@@ -74,6 +77,7 @@ PARTS = (  # in this order: a person's door without more after it comes after th
     unsubscribe,
     resend,
     tracking,
+    explain,
     people,
     audit,
     health,

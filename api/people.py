@@ -75,7 +75,7 @@ async def messages(person: Someone, store: InStore, sees_all: SeesAll, limit: Li
 
 def _message(row: Delivery, sees_all: bool) -> MessageView:
     saw = visible(row.saw, sees_all=sees_all)
-    return MessageView(**row.model_dump(exclude={"saw"}), run=row.run_id, saw=saw)
+    return MessageView(**row.model_dump(exclude={"saw"}), run=row.run_id, saw=saw, segments=saw.get("segments"))
 
 
 @router.get("/v1/users/{user_id:path}", summary="Look at a person", responses=UNKNOWN)

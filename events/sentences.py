@@ -96,6 +96,7 @@ RULES: Mapping[str, Callable[[Mapping[str, Any], str, str, ZoneInfo], str]] = {
     "no_consent": _no_consent,
     "paused": _paused,
     "expired": _expired,
+    "run_paused": lambda saw, channel, topic, where: f"the run is paused: {saw.get('paused', 'they answered a message')}",
     "kill_switch": _kill_switch,
     "released": lambda saw, channel, topic, where: f"an operator has released {saw.get('stopped', 'it')}",
     "frequency_cap": _frequency_cap,

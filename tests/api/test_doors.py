@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute
 from api.app import create_app
 from settings import Settings
 from store.session import Store
-from store.tables import AcceptedEvent, Endpoint, Operation
+from store.tables import AcceptedEvent, Delivery, Endpoint, Operation, Run
 
 BY = {"X-Actor": "eve", "X-Reason": "asked by letter"}
 
@@ -41,6 +41,7 @@ WRITING: Mapping[str, Any] = {  # and a body with which the others write
     "POST /v1/runs/{run_id}/resume": None,
     "POST /v1/runs/{run_id}/skip": {"step": "wait:Order Placed"},
     "POST /v1/runs/{run_id}/exit": None,
+    "POST /v1/messages/{key:path}/resolve": {"as": "drop"},
     "PUT /v1/stops/all": None,
     "PUT /v1/stops/{scope}/{name}": None,
     "POST /v1/stops/all/release": {"choice": "send"},
@@ -79,11 +80,21 @@ async def test_what_is_written_through_an_admins_door_is_in_the_audit_log(
     await admin.post("/v1/keys", json={"name": "shop", "scope": "read"}, headers=BY)
     async with house.write() as session:
         await session.exec(update(AcceptedEvent).where(col(AcceptedEvent.message_id) == "m1").values(status="dead"))
+        run = await session.get_one(Run, asked.json()["run_id"])
+        what: dict[str, Any] = {
+            "journey": run.journey,
+            "step": "s",
+            "channel": "email",
+            "template": "t",
+            "topic": "t",
+            "status": "held",
+        }
+        session.add(Delivery(key=f"{run.id}:s", run_id=run.id, person_id=run.person_id, at=run.started_at, **what))
         session.add(Endpoint(name="crm", disabled_at=datetime(2025, 1, 6, tzinfo=UTC), reason="it answered 410"))
     named = {"{user_id:path}": "ada", "{run_id}": asked.json()["run_id"], "{message_id:path}": "m1"}
     named |= {"{channel}": "email", "{address:path}": "eve@example.org" if "PUT" in door else "bo@example.org"}
     await admin.put("/v1/suppressions/email/bo@example.org", headers=BY)
-    named |= {"{scope}": "journey"}
+    named |= {"{scope}": "journey", "{key:path}": f"{run.id}:s"}
     for stopped in ("all", "journey/basket_help"):
         await admin.put(f"/v1/stops/{stopped}", headers=BY)
     path = door.partition(" ")[2]
