@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from standardwebhooks import Webhook
 
@@ -27,6 +27,8 @@ SECRET_BYTES = 24
 class EndpointSetting(BaseModel):
     """Where webhooks go, and the secret that signs them (Standard Webhooks: `whsec_` and base64)."""
 
+    model_config = ConfigDict(hide_input_in_errors=True)
+
     url: str
     secret: SecretStr
 
@@ -34,7 +36,11 @@ class EndpointSetting(BaseModel):
     @classmethod
     def _an_address(cls, url: str) -> str:
         at = urlsplit(url)
-        if at.scheme not in ("https", "http") or not at.hostname or at.username or at.fragment:
+        try:
+            fits = at.port is None or at.port > 0
+        except ValueError:
+            fits = False
+        if not fits or at.scheme not in ("https", "http") or not at.hostname or at.username or at.fragment:
             raise ValueError("the url of an endpoint is like https://hooks.example/sojourn")
         return url
 
@@ -63,7 +69,8 @@ class EndpointSetting(BaseModel):
 class Settings(BaseSettings):
     """How this process runs. `environment=production` refuses the development keys."""
 
-    model_config = SettingsConfigDict(env_prefix="SOJOURN_", env_file=".env", extra="ignore")
+    # Which settings are wrong is said at the start, and in the log: not what they were set to.
+    model_config = SettingsConfigDict(env_prefix="SOJOURN_", env_file=".env", extra="ignore", hide_input_in_errors=True)
 
     environment: Literal["development", "production"] = "development"
     journeys: Path = Path(__file__).parent / "journeys"

@@ -18,6 +18,7 @@ from temporalio.worker import Worker
 from activities.all import activities
 from activities.outlets import close, configured
 from activities.posting import post
+from activities.provider_errors import provider_errors
 from activities.transport import Transport
 from connecting import connect, open_store, warm
 from events.erase import erase_for_ever
@@ -41,7 +42,8 @@ CACHED_RUNS = 1000
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Connect, and work until `stop` is set. The journeys are loaded."""
+    """Connect, and work until `stop` is set. The journeys are loaded. Raises BadProviderErrors at once."""
+    provider_errors(settings.provider_errors)
     store = open_store(settings)
     try:
         client = await _unless(stop, _reach(settings))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
@@ -11,16 +12,20 @@ from activities.transport import Parcel, Undeliverable
 
 # Headers stay on one line, which may have 998 letters: Python encodes what it cannot fold, and nobody finds a link in that.
 UNFOLDED = SMTP.clone(max_line_length=998)
+# How an encoded word begins (RFC 2047): Python reads it in what it is given, with its line breaks, and would write further headers.
+ENCODED_WORD = re.compile(r"=\?(?=[^?]*\?[bq]\?)", re.IGNORECASE)
 
 
 def compose(parcel: Parcel, sender: str) -> EmailMessage:
     """Return the mail, text first and HTML as its alternative. Raises Undeliverable for an impossible address."""
     message = EmailMessage(policy=SMTP)
+    if ENCODED_WORD.search(parcel.recipients[0]):
+        raise Undeliverable("the address is not one", "address")
     try:
         message["From"], message["To"] = sender, parcel.recipients[0]
     except ValueError as error:
         raise Undeliverable("the address is not one", "address") from error
-    message["Subject"] = parcel.content.subject
+    message["Subject"] = ENCODED_WORD.sub("= ?", parcel.content.subject)
     message["Date"] = format_datetime(parcel.at)
     message["Message-ID"] = message_id(parcel.key, parcel.run_id, sender)
     for name, value in parcel.content.headers.items():

@@ -63,7 +63,7 @@ def configured(settings: Settings, store: Store) -> Mapping[str, Transport]:
         return {}
     errors = provider_errors(settings.provider_errors)
     return {
-        "email": _email(settings),
+        "email": _email(settings, errors),
         "sms": _sms(settings, errors),
         "push": _push(settings, store, errors),
         "webhook": _webhook(settings, store),
@@ -80,16 +80,16 @@ async def close(providers: Mapping[str, Transport]) -> None:
 # Providers' libraries are large: only a process that sends for real loads them.
 
 
-def _email(settings: Settings) -> Transport:
+def _email(settings: Settings, errors: ProviderErrors) -> Transport:
     if settings.resend_api_key is not None:
         from activities.resend import Resend
 
-        return Resend(settings.resend_api_key.get_secret_value(), settings.email_from, settings.resend_base_url)
+        return Resend(settings.resend_api_key.get_secret_value(), settings.email_from, settings.resend_base_url, errors)
     if settings.smtp_url is None:
         return NotConfigured("SOJOURN_SMTP_URL or SOJOURN_RESEND_API_KEY")
     from activities.smtp import Smtp
 
-    return Smtp(settings.smtp_url.get_secret_value(), settings.email_from)
+    return Smtp(settings.smtp_url.get_secret_value(), settings.email_from, errors)
 
 
 def _sms(settings: Settings, errors: ProviderErrors) -> Transport:

@@ -82,7 +82,8 @@ def is_public(address: str) -> bool:
     inner = _embedded(at)
     if inner != at:
         return is_public(str(inner))
-    return at.is_global and not (at.is_multicast or at.is_reserved or at == AZURES_OWN)
+    of_a_site = isinstance(at, IPv6Address) and at.is_site_local  # fec0::/10, which is out of use, and in use all the same
+    return at.is_global and not (at.is_multicast or at.is_reserved or of_a_site or at == AZURES_OWN)
 
 
 def _embedded(at: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

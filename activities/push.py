@@ -126,7 +126,8 @@ def _classed(answer: httpx.Response, errors: ProviderErrors) -> Exception:
 
 def _blames_token(details: list[dict[str, Any]]) -> bool:
     """Tell the two 400s apart, which share code and status: the token is no token, or our payload is wrong and the device fine."""
-    fields = [each.get("field") for detail in details for each in detail.get("fieldViolations", ())]
+    violations = [each for detail in details for each in detail.get("fieldViolations") or ()]
+    fields = [each.get("field") for each in violations if isinstance(each, dict)]
     return any(each.get("@type") == FCM_ERROR for each in details) and all(field == "message.token" for field in fields)
 
 
@@ -134,7 +135,8 @@ def _error(answer: httpx.Response) -> tuple[str, str, list[dict[str, Any]]]:
     """Return the status, what FCM says, and the details, as far as the answer has them."""
     try:
         error = answer.json()["error"]
-        return error.get("status", ""), error.get("message", ""), error.get("details", [])
+        details = [each for each in error.get("details") or () if isinstance(each, dict)]
+        return str(error.get("status", "")), str(error.get("message", "")), details
     except (ValueError, KeyError, TypeError, AttributeError):
         return "", answer.text[:200], []
 
@@ -142,7 +144,7 @@ def _error(answer: httpx.Response) -> tuple[str, str, list[dict[str, Any]]]:
 def _retry_after(answer: httpx.Response) -> timedelta | None:
     """Return the header's seconds (RFC 9110, 10.2.3); None for a date, which FCM does not send, or nothing."""
     seconds = answer.headers.get("Retry-After", "")
-    return timedelta(seconds=int(seconds)) if seconds.isdigit() else None
+    return timedelta(seconds=int(seconds)) if seconds.isdecimal() and len(seconds) < 6 else None
 
 
 def _outcome(answers: list[str | BaseException]) -> str:

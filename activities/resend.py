@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import httpx
 
 from activities.http import client, speaking_to
-from activities.transport import Ambiguous, Failure, OutOfReach, Parcel, Throttled, Undeliverable
+from activities.provider_errors import ProviderErrors, provider_errors
+from activities.refusals import refusal
+from activities.transport import Ambiguous, Failure, OutOfReach, Parcel, Throttled
 from store.tagging import MESSAGE, tag_of
 
 KEYED_FOR = timedelta(hours=24) - timedelta(minutes=5)  # with time to spare for clocks and for the call itself
@@ -28,6 +30,7 @@ class Resend:
     api_key: str
     sender: str
     base_url: str
+    errors: ProviderErrors = field(default_factory=provider_errors)
 
     keyed = True
     keyed_for = KEYED_FOR
@@ -42,7 +45,7 @@ class Resend:
         if answer.status_code == 409 and said.get("name") == "invalid_idempotent_request":
             return ""  # an earlier attempt was taken; what it said was filled in at another moment
         if answer.status_code != 200:
-            raise _classed(answer, str(said.get("name", "")), str(said.get("message", "")))
+            raise _classed(answer, str(said.get("name", "")), str(said.get("message", "")), self.errors)
         if not said.get("id"):
             raise Ambiguous("what answers is not Resend")
         return str(said["id"])
@@ -78,24 +81,29 @@ def _said(answer: httpx.Response) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def _classed(answer: httpx.Response, name: str, message: str) -> Failure:
-    """Tell refusals from troubles: https://resend.com/docs/api-reference/errors."""
+def _classed(answer: httpx.Response, name: str, message: str, errors: ProviderErrors) -> Failure:
+    """Tell refusals from troubles: by the table, else by the status. https://resend.com/docs/api-reference/errors"""
     status = answer.status_code
-    code = f"Resend {status} {name}".strip()
-    said = f"Resend says {code.removeprefix('Resend ')}: {message}"
+    told = f"Resend {status} {name}".strip()
+    said = f"Resend says {told.removeprefix('Resend ')}: {message}"
+    otherwise: Failure | None = None
     match status:
         case 429:  # too fast, or the day's quota
-            return Throttled(said, _after(answer) or timedelta(seconds=1), code)
+            otherwise = Throttled(said, _after(answer) or timedelta(seconds=1), told)
         case 409:  # an attempt with the same key is under way
-            return Throttled(said, SAME_TIME, code)
+            otherwise = Throttled(said, SAME_TIME, told)
         case 401 | 403 | 404 | 405:  # our account or our settings: the person is not at fault, and an operator can help
-            return OutOfReach(said, code)
-        case _ if status == 400 and "api key" in message.lower():
-            return OutOfReach(said, code)
-        case _ if 400 <= status < 500 and status != 408:
-            return Undeliverable(said, code)
-        case _:
-            return Ambiguous(said, code)
+            otherwise = OutOfReach(said, told)
+        case _ if not 400 <= status < 500 or status == 408:
+            return Ambiguous(said, told)
+    return refusal(errors, "resend", _code(status, name, message), said, told, otherwise)
+
+
+def _code(status: int, name: str, message: str) -> str:
+    """Return what the table calls it: Resend names several things a validation error."""
+    if name != "validation_error":
+        return name
+    return "invalid_api_key" if "api key" in message.lower() else "invalid_domain" if status == 403 else name
 
 
 def _after(answer: httpx.Response) -> timedelta | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -11,10 +12,12 @@ from functools import cache
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import aiosmtplib
-from aiosmtplib import SMTPAuthenticationError, SMTPException, SMTPResponseException
+from aiosmtplib import SMTPAuthenticationError, SMTPException, SMTPResponseException, SMTPSenderRefused
 
 from activities.email import compose, written
-from activities.transport import Ambiguous, OutOfReach, Parcel, Undeliverable
+from activities.provider_errors import ProviderErrors, provider_errors
+from activities.refusals import refusal
+from activities.transport import Ambiguous, Failure, OutOfReach, Parcel, Undeliverable
 
 # Together less than an attempt may take: one that is cut off before the mail itself went over is not in doubt.
 BEFORE_SECONDS = 8  # for a connection, and the envelope
@@ -24,6 +27,7 @@ MOST = 10  # connections at once
 MOST_MAILS = 100  # over one: many servers take no more
 IDLE_SECONDS = 30.0  # sooner than servers hang up
 CLOSING = 421
+ENHANCED = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9.])")  # RFC 3463, before the text of an answer (RFC 2034)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -47,8 +51,11 @@ class Smtp:
 
     keyed = False
 
-    def __init__(self, url: str, sender: str, *, most: int = MOST, idle: float = IDLE_SECONDS) -> None:
+    def __init__(
+        self, url: str, sender: str, errors: ProviderErrors | None = None, *, most: int = MOST, idle: float = IDLE_SECONDS
+    ) -> None:
         self.url, self.sender, self.idle = urlsplit(url), sender, idle
+        self._errors = errors or provider_errors()
         self._turns = asyncio.Semaphore(most)
         self._resting: list[Line] = []
         self._goodbyes: set[asyncio.Task[None]] = set()
@@ -72,12 +79,12 @@ class Smtp:
     async def _hand_over(self, recipient: str, message: bytes, before: asyncio.Timeout) -> None:
         """Send the mail over a connection that was kept, or a new one. One that turns out to have died is nobody's fault."""
         while True:
-            line = self._kept() or Line(await _connected(self.url))
+            line = self._kept() or Line(await _connected(self.url, self._errors))
             try:
                 async with self._keeping(line):
-                    await _envelope(line.server, parseaddr(self.sender)[1], recipient)
+                    await _envelope(line.server, parseaddr(self.sender)[1], recipient, self._errors)
                     before.reschedule(None)
-                    return await _data(line.server, message)
+                    return await _data(line.server, message, self._errors)
             except Gone:
                 if line.mails == 0:
                     raise
@@ -130,12 +137,13 @@ class Smtp:
         goodbye.add_done_callback(self._goodbyes.discard)
 
 
-async def _connected(url: SplitResult) -> aiosmtplib.SMTP:
+async def _connected(url: SplitResult, errors: ProviderErrors) -> aiosmtplib.SMTP:
     server = _client(url)
     try:
         await server.connect()
     except SMTPAuthenticationError as error:
-        raise OutOfReach(f"the mail server refuses our login: {error.code}", f"SMTP {error.code}") from error
+        said, told = f"the mail server refuses our login: {error.code}", f"SMTP {error.code}"
+        raise refusal(errors, "smtp", str(error.code), said, told, OutOfReach(said, told)) from error
     except (SMTPException, OSError) as error:
         raise OutOfReach(f"the mail server does not answer: {error}", type(error).__name__) from error
     except BaseException:
@@ -176,31 +184,37 @@ def _tls_context() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-async def _envelope(server: aiosmtplib.SMTP, sender: str, recipient: str) -> None:
+async def _envelope(server: aiosmtplib.SMTP, sender: str, recipient: str, errors: ProviderErrors) -> None:
     try:
         await server.mail(sender)
         await server.rcpt(recipient)
     except SMTPResponseException as error:
         if error.code == CLOSING:
             raise Gone(f"the mail server says {error.code} {error.message}", f"SMTP {error.code}") from error
-        raise _refusal(error) from error
+        raise _refusal(error, errors) from error
     except UnicodeEncodeError as error:
         raise Undeliverable("the address has letters that the mail server does not take", "address") from error
     except (SMTPException, OSError) as error:
         raise Gone(f"the mail server does not answer: {error}", type(error).__name__) from error
 
 
-async def _data(server: aiosmtplib.SMTP, message: bytes) -> None:
+async def _data(server: aiosmtplib.SMTP, message: bytes, errors: ProviderErrors) -> None:
     """Send the mail itself. From here on, silence means that it may have been taken."""
     try:
         await server.data(message)
     except SMTPResponseException as error:
-        raise _refusal(error) from error
+        raise _refusal(error, errors) from error
     except (SMTPException, OSError) as error:
         raise Ambiguous(f"the mail server did not confirm: {type(error).__name__}", type(error).__name__) from error
 
 
-def _refusal(error: SMTPResponseException) -> Exception:
-    """5yz is for good, 4yz for now (RFC 5321, 4.2.1)."""
-    said, code = f"the mail server says {error.code} {error.message}", f"SMTP {error.code}"
-    return Undeliverable(said, code) if 500 <= error.code < 600 else OutOfReach(said, code)
+def _refusal(error: SMTPResponseException, errors: ProviderErrors) -> Failure:
+    """Say what a refusal means, by the table: 5yz is for good and 4yz for now where it does not know better (RFC 5321, 4.2.1)."""
+    basic, stated = str(error.code), ENHANCED.match(error.message)
+    enhanced = stated[0] if stated else ""
+    said, told = f"the mail server says {error.code} {error.message}", f"SMTP {basic} {enhanced}".strip()
+    code = next((each for each in (enhanced, basic) if errors.known("smtp", each)), enhanced or basic)
+    meant = refusal(errors, "smtp", code, said, told, None if 500 <= error.code < 600 else OutOfReach(said, told))
+    if isinstance(error, SMTPSenderRefused) and isinstance(meant, Undeliverable):
+        return Undeliverable(said, told)  # whatever is wrong with our own address says nothing of theirs
+    return meant

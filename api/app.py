@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from temporalio.client import Client
 
+from activities.provider_errors import provider_errors
 from api import (
     audit,
     choices,
@@ -85,7 +86,11 @@ PARTS = (  # in this order: a person's door without more after it comes after th
 
 
 def create_app(settings: Settings, store: Store | None = None, temporal: Client | None = None) -> FastAPI:
-    """Return the API. What it is not given it opens when it starts, with its journeys; Temporal may come up later, or go away."""
+    """Return the API. What it is not given it opens when it starts, with its journeys; Temporal may come up later, or go away.
+
+    Raises BadProviderErrors.
+    """
+    provider_errors(settings.provider_errors)  # which Twilio's callbacks go by
     app = FastAPIOffline(  # its own scripts, for machines that reach no CDN
         redoc_url=None,
         title="Sojourn",

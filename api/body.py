@@ -6,6 +6,7 @@ import asyncio
 import zlib
 from collections.abc import Callable, Coroutine
 from typing import Any
+from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -17,6 +18,7 @@ from events.wire import read_json
 KB = 1024
 CALL_BYTES = 32 * KB  # Segment's limits
 BODY_BYTES = 500 * KB
+FORM_FIELDS = 1000  # more than any form of ours or a provider's has: reading them takes time
 UPLOAD_SECONDS = 30.0  # in which a body has come, or is waited for no more
 GZIP = 16 + zlib.MAX_WBITS
 
@@ -59,6 +61,14 @@ class BoundedRoute(APIRoute):
             return await handle(BoundedRequest(request.scope, request.receive))
 
         return handle_bounded
+
+
+def read_form(body: bytes) -> list[tuple[str, str]]:
+    """Return the fields of a form that was sent as `application/x-www-form-urlencoded`, empty ones too. Refuses too many."""
+    try:
+        return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=FORM_FIELDS)
+    except ValueError:
+        raise Problem(400, "too_large", f"the form has more than {FORM_FIELDS} fields") from None
 
 
 def refuse_larger(size: int, limit: int, what: str = "the body") -> None:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
-from urllib.parse import parse_qs
 
 from babel.dates import format_date
 from fastapi import APIRouter, Request, Response
@@ -15,7 +14,7 @@ from fastapi.responses import FileResponse
 from fastapi.templating import Jinja2Templates
 
 from api.access import InSettings, InStore
-from api.body import BoundedRoute
+from api.body import BoundedRoute, read_form
 from api.mailbox import PAGE_HEADERS, PAGES
 from events.accept import retrying
 from events.calls import Clock
@@ -116,15 +115,20 @@ async def choose(request: Request, token: str, store: InStore, settings: InSetti
 
 
 def _wish(reader: Reader, held: Preferences, clock: Clock) -> tuple[Said, Wish]:
-    """Return which button was pressed, and what is wished by it: of topics and channels, what differs of those that were shown."""
+    """Return which button was pressed, and what is wished by it: what differs from the page that they had.
+
+    What has been said since that page was made, by one click in a mail for instance, stands where they have left it alone.
+    """
     common: dict[str, Any] = {"source": SOURCE, "evidence": reader.evidence}
     wording = {each.topic.name: _wording(each.topic.title or each.topic.name, each.topic.about, reader) for each in held.choices}
     match reader.form.get("do", [""])[0]:
         case "save":
-            shown, ticked = set(reader.form.get("shown", [])), set(reader.form.get("yes", []))
+            ticked, before = set(reader.form.get("yes", [])), set(reader.form.get("was", []))
+            changed = ticked ^ before
             places = [(each.topic.name, place.channel) for each in held.choices for place in each.places]
-            wanted = {(topic, channel): each in ticked for topic, channel in places if (each := f"{channel} {topic}") in shown}
-            return "save", Wish(wanted, "fewer" in reader.form, UNCHANGED, wording=wording, **common)
+            wanted = {(topic, channel): each in ticked for topic, channel in places if (each := f"{channel} {topic}") in changed}
+            fewer = "fewer" in ticked if "fewer" in changed else None
+            return "save", Wish(wanted, fewer, UNCHANGED, wording=wording, **common)
         case "pause":
             return "pause", Wish(paused_until=clock.at + MONTH, **common)
         case "resume":
@@ -158,7 +162,9 @@ async def _confirmation(request: Request, token: str, store: Store, settings: Se
 
 
 async def _reader(request: Request, person: Person, ticket: Ticket, settings: Settings) -> Reader:
-    form = parse_qs((await request.body()).decode(errors="replace")) if request.method == "POST" else {}
+    form: dict[str, list[str]] = {}
+    for name, value in read_form(await request.body()) if request.method == "POST" else ():
+        form.setdefault(name, []).append(value)
     agent = request.headers.get("user-agent", "")[:LONGEST_AGENT]
     evidence = {"at": Clock.real().at.isoformat(timespec="seconds"), "user_agent": agent, "message": ticket.message}
     return Reader(person, ticket, [person.locale, *_languages(request, settings)], form, evidence)

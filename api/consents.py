@@ -131,6 +131,14 @@ class PreferencesBody(BaseModel):
             raise ValueError(NAMED)
         return topics
 
+    @field_validator("paused_until")
+    @classmethod
+    def _can_be_told(cls, until: datetime | None) -> datetime | None:
+        """A pause is told by the clock where they are, so its end is a moment everywhere."""
+        if until is not None and not 1970 <= until.year <= 9000:
+            raise ValueError("a pause ends between the years 1970 and 9000")
+        return until
+
 
 class LinkView(BaseModel):
     """Where the person finds their preference page. Whoever has the link may change what it shows: give it to them alone."""

@@ -13,6 +13,7 @@ from api.people import Someone
 from events.explain import Question
 from events.explain import explain as answer
 from events.explanation import Explanation, NoSuch
+from events.wire import fit
 
 router = APIRouter(route_class=BoundedRoute, tags=["People"], dependencies=READ)
 
@@ -51,6 +52,6 @@ async def explain(
     Also why no run began, and, of a message that is not sent, what the gate would decide now.
     """
     try:
-        return await answer(store, settings, temporal, Question(person, journey, message, sees_all))
+        return await answer(store, settings, temporal, Question(person, fit(journey), fit(message), sees_all))
     except NoSuch as what:
         raise Problem(404, "not_found", str(what)) from None

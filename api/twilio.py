@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any
-from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -16,7 +15,7 @@ from twilio.request_validator import RequestValidator  # type: ignore[import-unt
 
 from activities.provider_errors import Rule, provider_errors
 from api.access import InSettings, InStore
-from api.body import BoundedRoute
+from api.body import BoundedRoute, read_form
 from api.errors import Problem, problems
 from events.calls import Clock
 from events.outcomes import Outcome, What, came
@@ -49,7 +48,7 @@ async def said(request: Request, settings: InSettings) -> Mapping[str, str]:
         raise Problem(404, "not_found", "Twilio is not configured: set SOJOURN_TWILIO_AUTH_TOKEN")
     body, is_json = _text(await request.body()), request.headers.get("Content-Type", "").startswith("application/json")
     form = Form()
-    for name, value in () if is_json else parse_qsl(body, keep_blank_values=True):
+    for name, value in () if is_json else read_form(body.encode()):
         form.setdefault(name, []).append(value)
     if not _is_signed(request, settings, token.get_secret_value(), body if is_json else form):
         raise Problem(403, "forbidden", "X-Twilio-Signature does not fit; SOJOURN_PUBLIC_URL has to be the address Twilio calls")
@@ -64,7 +63,7 @@ async def said(request: Request, settings: InSettings) -> Mapping[str, str]:
 
 def _is_signed(request: Request, settings: Settings, token: str, body: str | Form) -> bool:
     """Say whether Twilio has signed this, for the address that it called. JSON is signed by its hash in the address."""
-    if isinstance(body, str) and "bodySHA256" not in request.query_params:
+    if isinstance(body, str) and not request.query_params.get("bodySHA256"):
         return False
     query = request.url.query
     url = f"{settings.public_url.rstrip('/')}{request.url.path}{query and '?' + query}"

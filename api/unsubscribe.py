@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from email.parser import BytesParser
 from typing import Any
-from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request, Response
 
 from api.access import InSettings, InStore
-from api.body import BoundedRoute
+from api.body import BoundedRoute, read_form
 from api.choices import HEADERS, WORDS, templates
 from events.calls import Clock
 from events.unsubscribe import unsubscribe
@@ -21,6 +20,8 @@ from workflows.reading import accepted_languages, closest, read_by
 
 ONE_CLICK = ("List-Unsubscribe", "One-Click")
 BY_PAGE = ("by", "page")
+BOUNDARY = re.compile(r"""boundary="?([^";,\s]{1,70})""", re.IGNORECASE)
+NAME = re.compile(r"""^content-disposition:[^\n]{0,99};\s{0,9}name="?([^";\n]{1,99})""", re.IGNORECASE | re.MULTILINE)
 
 router = APIRouter(route_class=BoundedRoute, include_in_schema=False)
 
@@ -70,10 +71,11 @@ def _languages(request: Request, settings: Settings) -> list[str]:
 def _fields(body: bytes, content_type: str) -> Iterator[tuple[str, str]]:
     """Yield the fields of a form, in either of the two ways in which mail programs send it."""
     if not content_type.lower().startswith("multipart/form-data"):
-        yield from parse_qsl(body.decode("utf-8", "replace"))
+        yield from read_form(body)
         return
-    head = b"Content-Type: " + content_type.encode("latin-1", "replace") + b"\r\n\r\n"
-    for part in BytesParser().parsebytes(head + body).walk():
-        name, content = part.get_param("name", header="Content-Disposition"), part.get_payload(decode=True)
-        if isinstance(name, str) and isinstance(content, bytes):
-            yield name, content.decode("utf-8", "replace").strip()
+    boundary = BOUNDARY.search(content_type)
+    parts = body.decode("utf-8", "replace").split(f"--{boundary[1]}") if boundary else []
+    for part in parts:  # flat, as RFC 7578 has them: a reader of mails would follow what is nested, as deep as it goes
+        head, _, content = part.replace("\r\n", "\n").partition("\n\n")
+        if name := NAME.search(head):
+            yield name[1], content.strip()

@@ -29,7 +29,7 @@ CLEARLY = [
     r"(?:take|remove|delete|get) (?:me|us|my number|this number) (?:off|from|off of) (?:your|this|the)"
     r"(?: (?:text|texting|sms|phone|contact|mailing|marketing))? list",
     r"opt (?:me |us )?out",
-    r"(?:i|we) (?:want|wish|would like|d like|like)(?: you)? to (?:opt out|unsubscribe|stop)(?: receiving| getting| sending)?"
+    r"(?:i|we) ?(?:want|wish|would like|d like|like)(?: you)? to (?:opt out|unsubscribe|stop)(?: receiving| getting| sending)?"
     rf"{WHOM}{THINGS}{WHEN}",
     r"i (?:revoke|withdraw) (?:my )?consent",
     r"leave me alone",
@@ -39,7 +39,7 @@ COURTESY = r"(?:please|pls|plz|kindly|just|hi|hey|hello|sorry|ok|okay|thanks|tha
 BEFORE, AFTER = re.compile(rf"^(?:{COURTESY} )+"), re.compile(rf"(?: {COURTESY})+$")
 SENTENCE = re.compile(r"[.,;:!?\n]+")
 APOSTROPHES = re.compile("[’‘'`´]")
-NO_LETTER = re.compile(r"[^a-z0-9]+")
+NO_LETTER = re.compile(r"[\W_]+")  # a letter of any script is one: "我不想 cancel" does not say "cancel"
 
 
 def meaning(text: str, taken_for: str = "") -> Meaning:

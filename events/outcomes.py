@@ -159,7 +159,8 @@ async def _say(session: AsyncSession, outcome: Outcome, row: Delivery, clock: Cl
 def _learn(outcome: Outcome, row: Delivery) -> None:
     """Let the ledger know: when each thing happened first, and that a message which may have gone out did, or did not."""
     at = outcome.at.astimezone(UTC).isoformat(timespec="milliseconds")
-    row.happened = {**row.happened, outcome.what: min(at, row.happened.get(outcome.what, at))}
+    what = f"machine_{outcome.what}" if outcome.details.get("machine") else outcome.what  # a machine's is no reader's
+    row.happened = {**row.happened, what: min(at, row.happened.get(what, at))}
     row.provider_id = row.provider_id or fit(outcome.provider_id) or None
     tried = row.status in IN_DOUBT or (row.status == "deferred" and row.attempts > 0)
     if outcome.what in PROVES and tried:

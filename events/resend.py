@@ -8,14 +8,14 @@ from datetime import datetime
 from email.utils import parseaddr
 from typing import Any
 
-from sqlmodel import col, select
+from sqlmodel import select
 
 from events.calls import moment
 from events.opened import bare, is_machine
-from events.outcomes import Outcome, What, came
+from events.outcomes import Outcome, What, came, message_id
 from events.suppress import suppress
 from store.session import Store
-from store.tables import Delivery
+from store.tables import AcceptedEvent
 from store.tagging import MESSAGE, key_of
 
 KINDS: Mapping[str, What] = {
@@ -66,12 +66,10 @@ async def take_in(store: Store, news: Told) -> None:
 
 
 async def _is_known(store: Store, outcome: Outcome) -> bool:
-    """Say whether the ledger knows of it: an address that an operator has let go since is not suppressed again by a repetition."""
-    by_key = col(Delivery.key) == outcome.key
-    by_id = (col(Delivery.channel) == "email") & (col(Delivery.provider_id) == outcome.provider_id)
+    """Say whether it has been told: an address that an operator has let go since is not suppressed again by a repetition."""
     async with store.read() as session:
-        row = (await session.exec(select(Delivery).where(by_key if outcome.key else by_id))).first()
-    return row is not None and outcome.what in row.happened
+        told = select(AcceptedEvent.id).where(AcceptedEvent.message_id == message_id(outcome))
+        return (await session.exec(told)).first() is not None
 
 
 def _details(what: What, data: Mapping[str, Any]) -> dict[str, Any]:

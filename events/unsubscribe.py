@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from events.accept import retrying
 from events.calls import Clock
-from events.consents import Word, holds, say, spoken, who
+from events.consents import Word, holds, say, spoken, waits, who
 from store.links import Ticket
 from store.session import Store
 
@@ -20,7 +20,9 @@ async def unsubscribe(store: Store, ticket: Ticket, source: str, clock: Clock) -
     async def attempt() -> None:
         async with store.write() as session:
             person = await who(session, ticket.person, locked=True)
-            if person is not None and holds(await spoken(session, person), ticket.topic, ticket.channel) is not False:
+            said = await spoken(session, person) if person is not None else []
+            left = holds(said, ticket.topic, ticket.channel) is False and not waits(said, ticket.topic, ticket.channel)
+            if person is not None and not left:
                 no = Word(ticket.topic, False, ticket.channel, source, evidence={"message": ticket.message})
                 await say(session, person, [no], clock, THEMSELVES)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+LONGEST = 35  # characters of a tag: RFC 5646, 4.4.1
+MOST = 20  # languages that are looked at of those which a browser asks for
+
 
 def closest(wanted: Sequence[str], there: Collection[str]) -> str | None:
     """Return which of the languages that are `there` a reader gets who wants these, the best first; None if they read none.
@@ -29,7 +32,7 @@ def read_by(text: str | Mapping[str, str], wanted: Sequence[str]) -> str:
 
 def accepted_languages(header: str) -> list[str]:
     """Return the languages of an Accept-Language header, the best first (RFC 9110, 12.5.4)."""
-    weighed = [(_weight(each), each.partition(";")[0].strip()) for each in header.split(",")]
+    weighed = [(_weight(each), each.partition(";")[0].strip()) for each in header.split(",", MOST)[:MOST]]
     return [tag for weight, tag in sorted(weighed, key=lambda each: -each[0]) if weight > 0 and tag and tag != "*"]
 
 
@@ -41,5 +44,6 @@ def _weight(part: str) -> float:
 
 
 def _shorter(tag: str) -> Iterator[str]:
-    parts = tag.replace("_", "-").lower().split("-")
+    """Yield the tag and what is left of it, part by part; nothing of what is too long for one."""
+    parts = tag.replace("_", "-").lower().split("-") if len(tag) <= LONGEST else [""]
     yield from ("-".join(parts[:length]) for length in range(len(parts), 0, -1) if parts[0])

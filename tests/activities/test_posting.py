@@ -39,6 +39,8 @@ from tests.activities.webserver import Answer, serving
         "::1",
         "fe80::1",
         "fe80::1%eth0",
+        "fec0::1",
+        "fec0:0:0:ffff::1",
         "fc00::1",
         "fd00:ec2::254",  # Amazon's metadata
         "ff02::1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from datetime import timedelta
 from pathlib import Path
@@ -10,15 +11,21 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
+import worker
 from activities.outlets import outlets
 from activities.provider_errors import BadProviderErrors, ProviderErrors, Rule, provider_errors
 from activities.refusals import refusal
+from activities.resend import Resend
 from activities.sms import Sms
 from activities.transport import OutOfReach, Throttled, Undeliverable
+from api.app import create_app
 from settings import Settings
 from tests.activities.house import EMAIL, PHONE, House, Provider
+from tests.activities.parcels import parcel
 from tests.activities.test_sms import error
-from tests.activities.webserver import serving
+from tests.activities.test_smtp import MailServer, smtp
+from tests.activities.test_smtp import serving as mailing
+from tests.activities.webserver import Answer, serving
 from workflows.run import Receipt
 
 
@@ -90,6 +97,17 @@ def test_a_table_that_is_not_there_is_refused_when_the_worker_starts(house: Hous
         outlets(settings, house.store)
 
 
+async def test_a_table_that_cannot_be_stops_the_api_and_the_worker_at_their_start(house: House, tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text('[smtp]\n550 = "ignore"\n')
+    settings = house.settings.model_copy(update={"provider_errors": file})
+    why = r"SOJOURN_PROVIDER_ERRORS=.*own\.toml: \[smtp\] 550: 'ignore' is no class"
+    with pytest.raises(BadProviderErrors, match=why):
+        create_app(settings)
+    with pytest.raises(BadProviderErrors, match=why):
+        await worker.run(settings, asyncio.Event())
+
+
 def test_what_stops_the_channel_is_an_outage_and_is_reported_loudly(caplog: pytest.LogCaptureFixture) -> None:
     stopped = refusal(provider_errors(), "fcm", "THIRD_PARTY_AUTH_ERROR", "says so", "FCM 401", OutOfReach("401"))
     assert isinstance(stopped, OutOfReach)
@@ -152,6 +170,47 @@ async def test_a_code_with_so_many_tries_fails_after_the_last(house: House) -> N
         assert (await house.send("sms")).status == "failed"
         assert len(twilio.requests) == 2
     assert await house.send("sms") == Receipt("failed", (await house.row()).reason)
+
+
+@pytest.mark.parametrize(
+    ("refused", "cause"),
+    [
+        ({"rcpt": "550 5.1.1 no such user"}, "hard_bounce"),
+        ({"data": "550 5.1.2 no such domain"}, "hard_bounce"),
+        ({"rcpt": "556 5.1.10 it takes no mail"}, "hard_bounce"),
+        ({"rcpt": "552 5.2.2 full"}, ""),
+        ({"rcpt": "550 no such user"}, ""),
+        ({"rcpt": "550 5.1.99 who knows"}, ""),
+        ({"rcpt": "550 5.1.1.4 no code at all"}, ""),
+        ({"mail": "550 5.1.1 no such sender"}, ""),
+    ],
+)
+async def test_a_mail_server_that_blames_the_mailbox_has_it_suppressed(house: House, refused: dict[str, str], cause: str) -> None:
+    await house.change_person(email=f"ada.{house.run_id}@example.org")
+    house.configure(environment="production")
+    async with mailing(MailServer(**refused)) as port, smtp(port) as transport:
+        house.live(email=transport)
+        assert (await house.send("email")).status == "failed"
+    assert await suppressed(house, "email") == cause
+
+
+async def test_a_mail_server_that_wants_a_login_is_an_outage_and_one_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    async with mailing(MailServer(mail="530 5.7.0 log in first")) as port, smtp(port) as transport:
+        with pytest.raises(OutOfReach):
+            await transport.deliver(parcel())
+    assert "smtp refuses everything until somebody sees to our account there: SMTP 530 5.7.0" in caplog.text
+
+
+async def test_a_teams_own_codes_hold_for_mail_too(tmp_path: Path) -> None:
+    table = own(tmp_path, '[smtp]\n554 = "retry"\n"4.2.2" = "permanent"\n[resend]\nsecurity_error = "suppress"\n')
+    for said, kind in (("554 5.7.9 later", OutOfReach), ("452 4.2.2 full", Undeliverable), ("451 4.3.0 busy", OutOfReach)):
+        async with mailing(MailServer(rcpt=said)) as port, smtp(port, errors=table) as transport:
+            with pytest.raises(kind):
+                await transport.deliver(parcel())
+    refusing = serving(lambda request: Answer(451, {"name": "security_error", "message": "no"}))
+    with refusing as web, pytest.raises(Undeliverable) as raised:
+        await Resend("re_123", "a@b.example", web.url, table).deliver(parcel())
+    assert (raised.value.suppress, raised.value.source) == ("hard_bounce", "resend security_error")
 
 
 async def test_an_address_that_mail_cannot_reach_is_suppressed_however_it_is_written(house: House) -> None:

@@ -53,6 +53,9 @@ APNS_LOGIN = error(401, "UNAUTHENTICATED", fcm("THIRD_PARTY_AUTH_ERROR"))
 INTERNAL = error(500, "INTERNAL", fcm("INTERNAL"))
 
 
+ODD = [Answer(500, {"error": {"details": odd}}) for odd in (None, ["no object"], "no list", 5)]
+
+
 class Firebase:
     """Answers by token; a token without an answer of its own is a device that gets the notification."""
 
@@ -199,7 +202,7 @@ async def test_trouble_with_our_account_is_an_outage_and_keeps_the_device(ground
     assert await ground.devices() == {"here"}
 
 
-@pytest.mark.parametrize("answer", [INTERNAL, Answer(0), Answer(502, b"bad gateway"), Answer(200, b"<html>")])
+@pytest.mark.parametrize("answer", [INTERNAL, Answer(0), Answer(502, b"bad gateway"), Answer(200, b"<html>"), *ODD])
 async def test_no_clear_answer_leaves_it_open(ground: Ground, answer: Answer) -> None:
     with pytest.raises(Ambiguous):
         await ground.deliver("here", "gone", here=answer, gone=UNREGISTERED)

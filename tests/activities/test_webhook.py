@@ -241,13 +241,16 @@ async def test_a_webhook_whose_endpoints_are_not_set_fails_and_says_so(house: Ho
     [
         ({"url": "ftp://hooks.example", "secret": SECRET}, "is like https://"),
         ({"url": "https://me:secret@hooks.example", "secret": SECRET}, "is like https://"),
+        ({"url": "https://hooks.example:99999", "secret": SECRET}, "is like https://"),
         ({"url": "https://hooks.example", "secret": "hunter2"}, "`whsec_` and the base64 of at least 24"),
         ({"url": "https://hooks.example", "secret": "whsec_c2hvcnQ="}, "`whsec_` and the base64 of at least 24"),
     ],
 )
 def test_an_endpoint_that_cannot_be_is_refused(setting: dict[str, Any], why: str) -> None:
-    with pytest.raises(ValidationError, match=why):
+    with pytest.raises(ValidationError, match=why) as raised:
         Settings(_env_file=None, endpoints={"crm": setting})
+    for secret in ("hunter2", "c2hvcnQ", "me:secret"):
+        assert secret not in str(raised.value)
 
 
 def test_webhooks_to_this_machine_are_for_development() -> None:

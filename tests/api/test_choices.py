@@ -14,7 +14,7 @@ from api.choices import WORDS
 from events.erase import erase
 from events.operators import Operator
 from settings import Settings
-from store.links import PREFERENCES, Ticket, confirm_url, preferences_url, token
+from store.links import PREFERENCES, UNSUBSCRIBE, Ticket, confirm_url, preferences_url, token
 from store.session import Store
 from store.tables import Consent, Person
 from tests.api.conftest import ADMIN
@@ -64,7 +64,12 @@ def ticked(html: str) -> list[str]:
 
 
 def shown(html: str) -> list[str]:
-    return re.findall(r'name="shown" value="([^"]+)"', html)
+    return re.findall(r'type="checkbox" name="yes" value="([^"]+)"', html)
+
+
+def saving(html: str, *yes: str) -> dict[str, Any]:
+    """Return the form of that page with these boxes ticked, and no others."""
+    return {"do": "save", "was": re.findall(r'name="was" value="([^"]+)"', html), "yes": yes}
 
 
 async def test_the_page_is_in_the_readers_language_and_shows_what_holds(api: httpx.AsyncClient, page: str) -> None:
@@ -73,7 +78,9 @@ async def test_the_page_is_in_the_readers_language_and_shows_what_holds(api: htt
     assert '<html lang="de">' in answer.text
     for said in ("Deine Nachrichten", "Tipps", "Wie andere es machen", "E-Mail", "In der App", "Einen Monat pausieren"):
         assert said in answer.text
-    assert shown(answer.text) == [f"{channel} {topic}" for topic in ("tips", "offers", "news") for channel in ("email", "in_app")]
+    assert shown(answer.text) == [
+        f"{channel} {topic}" for topic in ("tips", "offers", "news") for channel in ("email", "in_app")
+    ] + ["fewer"]
     assert ticked(answer.text) == ["email tips", "in_app tips"]
 
 
@@ -105,9 +112,9 @@ async def test_looking_changes_nothing(api: httpx.AsyncClient, house: Store, pag
 
 
 async def test_what_is_saved_holds_and_is_kept_with_its_evidence(api: httpx.AsyncClient, house: Store, page: str) -> None:
-    form = {"do": "save", "shown": shown((await api.get(page)).text), "yes": ["in_app tips", "email offers"], "fewer": "yes"}
+    form = saving((await api.get(page)).text, "in_app tips", "email offers", "fewer")
     answer = await api.post(page, data=form, headers=AGENT)
-    assert (answer.status_code, ticked(answer.text)) == (200, ["in_app tips", "email offers"])
+    assert (answer.status_code, ticked(answer.text)) == (200, ["in_app tips", "email offers", "fewer"])
     assert "Gespeichert" in answer.text
 
     said = {(each.topic, each.channel): each for each in await consents(house)}
@@ -122,16 +129,33 @@ async def test_what_is_saved_holds_and_is_kept_with_its_evidence(api: httpx.Asyn
 
 
 async def test_saved_once_more_nothing_is_said_again(api: httpx.AsyncClient, house: Store, page: str) -> None:
-    form = {"do": "save", "shown": shown((await api.get(page)).text), "yes": ["in_app tips"]}
+    form = saving((await api.get(page)).text, "in_app tips")
     await api.post(page, data=form)
     await api.post(page, data=form)
     assert len(await consents(house)) == 1
 
 
 async def test_a_place_that_was_not_shown_stays_as_it_is(api: httpx.AsyncClient, house: Store, page: str) -> None:
-    form = {"do": "save", "shown": ["email tips", "sms tips", "email made-up"], "yes": ["email tips", "email made-up"]}
+    form = {"do": "save", "was": ["sms tips"], "yes": ["email tips", "email made-up", "* *"]}
     assert (await api.post(page, data=form)).status_code == 200
     assert await consents(house) == []
+
+
+async def test_a_page_that_is_out_of_date_takes_nothing_back_that_was_said_since(
+    api: httpx.AsyncClient, house: Store, settings: Settings, ada: Person, page: str
+) -> None:
+    old = (await api.get(page)).text
+    link = token(settings.link_key.get_secret_value(), UNSUBSCRIBE, Ticket(ada.id or 0, "r_1:send", "tips", "email"))
+    await api.post(f"/u/{link}", data={"List-Unsubscribe": "One-Click"})
+    await api.put("/v1/users/ada/preferences", json={"fewer": True, "source": "settings"}, headers=ADMIN)
+
+    answer = await api.post(page, data=saving(old, *ticked(old), "email offers"))
+    assert ticked(answer.text) == ["in_app tips", "email offers", "fewer"]
+    assert [(each.topic, each.granted) for each in await consents(house)] == [("tips", False), ("offers", True)]
+
+    await api.post(page, data=saving(answer.text, "in_app tips"))
+    assert ticked((await api.get(page)).text) == ["in_app tips"]
+    assert (await preferences(api))["fewer"] is False
 
 
 async def test_a_pause_is_for_a_month_and_can_be_ended(api: httpx.AsyncClient, house: Store, page: str) -> None:
@@ -153,7 +177,7 @@ async def test_unsubscribed_from_everything_is_so_for_every_topic(api: httpx.Asy
 async def test_a_yes_to_confirm_is_pending_on_the_page_and_holds_by_the_button_in_its_mail(
     api: httpx.AsyncClient, house: Store, page: str, confirmation: str
 ) -> None:
-    form = {"do": "save", "shown": ["email news"], "yes": ["email news"]}
+    form = {"do": "save", "yes": ["email news"]}
     assert "Noch von dir zu bestätigen" in (await api.post(page, data=form)).text
 
     assert "Stimmt das so?" in (await api.get(confirmation)).text
@@ -239,3 +263,16 @@ async def test_the_pages_run_no_script_ask_nobody_else_and_are_not_kept(api: htt
         assert "script" not in answer.text
         assert re.findall(r'(?:src|href|action)="([^"]+)"', answer.text) == ["data:,", "/p/reader.css"]
     assert (await api.get("/p/reader.css")).headers["content-type"].startswith("text/css")
+
+
+async def test_leaving_by_the_link_in_a_mail_takes_back_a_yes_that_waits(
+    api: httpx.AsyncClient, settings: Settings, ada: Person, confirmation: str
+) -> None:
+    for said in ({**YES, "granted": False}, YES):
+        await api.put("/v1/users/ada/consent", json=said, headers=ADMIN)
+    assert (await api.get(confirmation)).status_code == 200
+
+    link = token(settings.link_key.get_secret_value(), UNSUBSCRIBE, Ticket(ada.id or 0, "r_1:send", "news", "email"))
+    await api.post(f"/u/{link}", data={"List-Unsubscribe": "One-Click"})
+    assert (await api.post(confirmation)).status_code == 404
+    assert (await preferences(api))["topics"][2]["channels"]["email"] == {"granted": False, "pending": False}

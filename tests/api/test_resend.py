@@ -227,6 +227,12 @@ async def test_a_soft_bounce_is_told_and_suppresses_nothing(house: House, web: h
     assert (await house.send(step="send:2")).status == "sent"
 
 
+async def test_a_hard_bounce_after_a_soft_one_suppresses_all_the_same(house: House, web: httpx.AsyncClient) -> None:
+    for kind in ("Transient", "Permanent"):
+        await call(web, said(house, "bounced", bounce={**BOUNCE, "type": kind}), f"{kind} {house.user_id}")
+    assert (await house.send(step="send:2")).reason == "suppressed"
+
+
 async def test_an_address_that_an_operator_has_let_go_is_not_suppressed_again_by_a_repetition(
     house: House, web: httpx.AsyncClient
 ) -> None:

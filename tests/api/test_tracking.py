@@ -111,6 +111,15 @@ async def test_a_machine_that_comes_first_is_marked_and_hides_no_reader(house: H
     assert [each["machine"] for each in await events(house)] == [True, False]
 
 
+async def test_what_a_machine_did_is_not_in_the_ledger_as_the_readers(house: House, web: httpx.AsyncClient) -> None:
+    first, _, picture = await links(house)
+    for link in (picture, first):
+        await web.get(link, headers={"User-Agent": "Mozilla/5.0"})
+    assert set((await house.row()).happened) == {"machine_opened", "machine_clicked"}
+    await web.get(picture)
+    assert set((await house.row()).happened) == {"machine_opened", "machine_clicked", "opened"}
+
+
 async def test_who_is_there_within_seconds_of_the_sending_is_a_machine(house: House, web: httpx.AsyncClient) -> None:
     house.live(email=Provider())
     await house.send("email", "links", step="send:2", data={})

@@ -38,6 +38,8 @@ remove my number from this mailing list
 unsubscribe me please
 I want to opt out
 I would like to stop receiving these messages
+I'd like to unsubscribe
+I’d like to opt out, please
 No more texts
 I revoke my consent
 leave me alone
@@ -57,6 +59,13 @@ remove me from the guest list
 Oh stop it, you're too kind
 The bus stop is closed
 is there an end to it
+我不想 cancel
+quité
+не stop
+Пожалуйста, не stop!
+Stöp
+Please don't stop texting me
+stop by tomorrow
 thanks!
 please
 no
