@@ -120,10 +120,10 @@ async def _answered(store: Store, asked: Operation, outcome: str, run: Run) -> N
     """Record what became of an order, and whether the run is paused now, if it was about that. One that refuses it is not."""
     async with store.write() as session:
         await session.exec(update(Operation).where(col(Operation.id) == asked.id).values(details={"outcome": outcome}))
-        if outcome == "refused" and asked.action in ("pause", "resume"):
-            await let_go(session, run)
-        elif asked.action in ("pause", "resume"):
-            await session.exec(set_paused, params={"run": run.id, "now_paused": asked.action == "pause"})
+        if asked.action == "resume" or (asked.action == "pause" and outcome == "refused"):
+            await let_go(session, run)  # but not from a reply that has come meanwhile
+        elif asked.action == "pause":
+            await session.exec(set_paused, params={"run": run.id, "now_paused": True})
 
 
 async def _end_parked(run: Run, store: Store, temporal: InTemporal, by: Operator) -> Ordered:

@@ -7,16 +7,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+import httpx
 import pytest
 from pydantic import SecretStr, ValidationError
 from sqlmodel import col, select, update
 
 from activities.email import message_id
+from api import orders
+from api.app import create_app
 from events.calls import Clock
 from events.erase import erase
 from events.operators import Operator
 from events.replies import replied
-from settings import EndpointSetting, Settings
+from settings import DEVELOPMENT_ADMIN_KEY, EndpointSetting, Settings
 from store.tables import AcceptedEvent, Delivery, Identity, Notice, Operation, Run
 from tests.activities.house import JOURNEYS_HERE, NOON, House, Ordered, Provider
 from tests.stage import only
@@ -153,6 +156,20 @@ async def test_an_attempt_from_before_goes_on_once_the_run_is_resumed(house: Hou
         async with house.store.write() as session:
             await session.exec(update(Run).where(col(Run.id) == run).values(paused=False))
         assert (await house.send(run_id=run, step="send:2")).status == "sent"
+
+
+async def test_a_reply_that_comes_while_the_run_is_being_resumed_holds(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def resumed_as_they_reply(*_: object) -> None:
+        await answer(house)
+
+    monkeypatch.setattr(orders, "order", resumed_as_they_reply)
+    transport = httpx.ASGITransport(create_app(house.settings, house.store))
+    admin = {"Authorization": f"Bearer {DEVELOPMENT_ADMIN_KEY}", "X-Actor": "eve", "X-Reason": "answered"}
+    async with alone(house), httpx.AsyncClient(transport=transport, base_url="http://house", headers=admin) as api:
+        run = await house.enter("offers")
+        await house.send(run_id=run)
+        assert (await api.post(f"/v1/runs/{run}/resume")).status_code == 200
+        assert (await house.send(run_id=run, step="send:2")).reason == "run_paused"
 
 
 async def test_the_message_that_is_answered_is_the_last_one_sent_there(house: House) -> None:
