@@ -47,7 +47,7 @@ def local(day: datetime, at: time, where: ZoneInfo) -> datetime:
     A reading that a clock change skips becomes the first instant after the change; one that it repeats means the first
     (PEP 495, `fold=0`).
     """
-    reading = datetime.combine(day.date(), at, where)
+    reading = datetime.combine(day.date(), at.replace(fold=0), where)
     moment = reading.astimezone(UTC)
     if moment.astimezone(where).replace(tzinfo=None) == reading.replace(tzinfo=None):
         return moment

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -235,8 +235,8 @@ async def all_rest(house: Stage, people: dict[str, str]) -> bool:
 async def _rests(house: Stage, user: str, kind: str) -> bool:
     runs = await house.runs(user)
     if kind in ("slow", "failed", "down"):
-        waits_as = "retrying" if kind == "down" else "intent"
-        return [row.status for row in await the_rows(house, user)] == [waits_as]
+        waits_as = ("retrying",) if kind == "down" else ("intent", "unknown")  # given up, where this machine is slower
+        return [row.status for row in await the_rows(house, user)] in [[each] for each in waits_as]
     if kind == "leaves":
         return [run.status for run in runs] == ["running"]
     if kind in OPEN or kind in ("exits", "skipped", "ended", "cancelled"):
@@ -248,10 +248,11 @@ async def end_in_every_way(house: Stage, people: dict[str, str]) -> None:
     """The dawdlers first: they are in the middle of an attempt."""
     for user, kind in sorted(people.items(), key=lambda each: each[1] not in ("slow", "failed")):
         run = await house.run(user)
-        if kind in ENDED:
+        if kind in ("slow", "failed"):
+            with suppress(RPCError):  # of a run that has gone on: its attempt has been given up
+                await (house.workflow(run).terminate("by hand") if kind == "slow" else fail_activity(house, run))
+        elif kind in ENDED:
             await house.workflow(run).terminate("by hand")
-        elif kind == "failed":
-            await fail_activity(house, run)
         elif kind == "cancelled":
             await house.workflow(run).cancel()
         elif kind in ("exits", "leaves"):

@@ -159,6 +159,7 @@ WALLS = st.times().map(lambda at: at.replace(second=0, microsecond=0, tzinfo=Non
     days=st.one_of(st.just(EVERY_DAY), st.sets(st.sampled_from(Day), min_size=1)),
 )
 @example(change=("Europe/Berlin", "2025-10-26"), minute=90, start=time(22), end=time(2, 30), days=EVERY_DAY)
+@example(change=("Africa/Casablanca", "2025-02-23"), minute=0, start=time(0), end=time(2, fold=1), days=EVERY_DAY)
 @example(change=("America/Santiago", "2025-09-07"), minute=0, start=time(12), end=time(0), days=EVERY_DAY)
 def test_any_hours_are_over_when_a_clock_on_the_wall_says_so(
     change: tuple[str, str], minute: int, start: time, end: time, days: Sequence[Day]

@@ -23,7 +23,7 @@ class Bought(Event, name="Bought (instead)"):
 
 
 @journey()
-async def news(j: Journey, bought: Bought) -> None:
+async def news_by_mail(j: Journey, bought: Bought) -> None:
     await j.send(Email("news", capped=Push("news")))
 
 
@@ -69,11 +69,11 @@ class World:
 
 async def run(world: World, memory: Memory, order: Order | None = None) -> Memory:
     """Run it until it ends or its history is full, and return what it remembers."""
-    j = Journey(world, news, User("ada", zone="UTC"), Bought(), NOON, deepcopy(memory))
+    j = Journey(world, news_by_mail, User("ada", zone="UTC"), Bought(), NOON, deepcopy(memory))
     if order is not None:
         j.skip(order)
     with suppress(ContinuedAsNew):
-        await news.function(j, Bought())
+        await news_by_mail.function(j, Bought())
     return j.memory
 
 

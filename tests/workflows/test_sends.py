@@ -23,7 +23,7 @@ class Acted(Event, name="Acted (sends)"):
 
 
 @journey(topic="letters")
-async def branches(j: Journey, came: Came) -> None:
+async def branches_out(j: Journey, came: Came) -> None:
     await j.send(Email("hello", transactional=True))
     if await j.wait_for(Acted, within=3 * DAY):
         await j.send(Push("well_done", capped=InApp("inside")))
@@ -45,7 +45,7 @@ async def opaque(j: Journey, came: Came) -> None:
     await j.send(Email("bye"))
 
 
-BRANCHES, OPAQUE = JOURNEYS.pop(("branches", 1)), JOURNEYS.pop(("opaque", 1))
+BRANCHES, OPAQUE = JOURNEYS.pop(("branches_out", 1)), JOURNEYS.pop(("opaque", 1))
 
 
 def test_every_message_is_found_in_the_order_of_the_source_and_what_goes_instead_of_one() -> None:
