@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Boolean, bindparam, case, func, or_, update
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from store.closing import end_after_run
+from store.orders import release
+from store.session import lock
 from store.tables import Delivery, Run
+from workflows.definition import RELEASE
 from workflows.rules import Verdict
 from workflows.run import Receipt
 from workflows.wire import Dispatch
@@ -121,14 +126,27 @@ async def end(
     That it was sent holds whatever came between; the rest only while the attempt has the lease.
     """
     how = {"message": key, "status": status, "reason": reason, "provider_id": provider_id, "retry_at": retry_at}
-    if status == "sent":
-        await session.exec(ended, params=how)
-        return Receipt("sent")
     found = await session.exec(ended_by_holder, params={**how, "attempt": attempt, "doubted": doubted})
+    if status == "sent":
+        if not found.rowcount:
+            await _sent_after_all(session, how)
+        return Receipt("sent")
     if not found.rowcount:
         await end_after_run(await session.connection(), key, attempt, status, reason)
     row = (await session.exec(select(Delivery).where(Delivery.key == key))).first()
     return None if row is None else answered(row)
+
+
+async def _sent_after_all(session: AsyncSession, how: Mapping[str, Any]) -> None:
+    """Record that an attempt succeeded whose lease was over, whatever was decided by then; a run that waits for it hears of it."""
+    mine = select(Delivery).where(Delivery.key == how["message"])
+    if (row := (await session.exec(mine)).first()) is None:
+        return
+    await lock(session, [row.person_id])
+    row = (await session.exec(mine.with_for_update().execution_options(populate_existing=True))).first()
+    await session.exec(ended, params=how)
+    if row is not None and row.status == "held" and row.retry_at is not None:
+        await release(await session.connection(), row, RELEASE, row.at)
 
 
 async def doubt(session: AsyncSession, key: str, attempt: int) -> None:

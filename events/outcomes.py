@@ -15,11 +15,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from events.accept import retrying
 from events.calls import MESSAGE_ID_LENGTH, Clock
-from events.resolve import release
 from events.wire import fit
 from store.many import insert_rows
+from store.orders import release
 from store.session import Store, announce, lock
 from store.tables import LIVE, AcceptedEvent, Delivery, Run
+from workflows.definition import RELEASE
 from workflows.message_events import KINDS
 
 What = Literal["sent", "delivered", "opened", "clicked", "bounced", "complained", "replied", "failed"]
@@ -85,7 +86,7 @@ async def take_in(
     _learn(outcome, row)
     await session.flush()
     if waited is not None and row.status != was:
-        await release(await session.connection(), row, clock)
+        await release(await session.connection(), row, RELEASE, clock.at, clock.offset)
     return row
 
 

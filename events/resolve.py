@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, get_args
-from uuid import uuid4
 
-from sqlalchemy import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col, select
 
 from events.calls import Clock
 from events.operators import Operator
-from store.session import Store, announce, lock
-from store.tables import AcceptedEvent, Delivery, Run
+from store.orders import release
+from store.session import Store, lock
+from store.tables import Delivery, Run
 from workflows.definition import RELEASE
 
 Fate = Literal["sent", "drop", "resend"]
 FATES: tuple[Fate, ...] = get_args(Fate)
 IN_DOUBT = ("held", "unknown")
-
-events = AcceptedEvent.__table__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,7 @@ async def resolve(store: Store, key: str, fate: Fate, by: Operator, clock: Clock
         details = {"as": fate, "was": was}
         session.add(by.did("resolve", run_id=run.id, person_id=run.person_id, step=row.step, subject=key, details=details))
         if waits is not None and run.ended_at is None:
-            await release(await session.connection(), row, clock)
+            await release(await session.connection(), row, RELEASE, clock.at, clock.offset)
     return row
 
 
@@ -78,23 +74,3 @@ def _become(row: Delivery, fate: Fate, by: Operator) -> None:
         case "resend":
             row.doubted_at = None  # whether it arrives twice has been decided
             row.status, row.reason = "retrying", f"to be sent again, by {by.actor}: {by.reason}"
-
-
-async def release(connection: AsyncConnection, row: Delivery, clock: Clock) -> None:
-    """Have the run ask again, now, about the message that it waits with.
-
-    In the caller's transaction, which has the person's lock.
-    """
-    order = AcceptedEvent(
-        person_id=row.person_id,
-        message_id=f"release/{uuid4().hex}",
-        kind="release",
-        name=RELEASE,
-        data={"step": row.step, "after": 0},
-        occurred_at=clock.at,
-        accepted_at=clock.at,
-        clock_offset=clock.offset,
-        run_id=row.run_id,
-    )
-    await connection.execute(insert(events).values(order.model_dump(exclude={"id"})))
-    await announce(connection)

@@ -304,6 +304,28 @@ async def test_what_an_operator_says_of_a_held_message_holds(
     assert (release.status, release.data) == ("pending", {"step": "send:1", "after": 0})
 
 
+async def test_an_attempt_that_succeeds_after_its_lease_settles_what_is_held_and_wakes_the_run(house: House) -> None:
+    provider = Provider()
+    provider.go_on.clear()
+    house.live(email=provider)
+    house.configure(on_ambiguous={"email": "hold"})
+    slow = asyncio.create_task(house.send())
+    await provider.called.wait()
+    await house.end_lease()
+    assert (await house.send()).status == "deferred"
+    assert (await house.row()).status == "held"
+    provider.go_on.set()
+
+    assert await slow == SENT
+    row = await house.row()
+    assert (row.status, row.retry_at) == ("sent", None)
+    async with house.store.read() as session:
+        (release,) = (
+            await session.exec(select(AcceptedEvent).where(AcceptedEvent.kind == "release", AcceptedEvent.run_id == house.run_id))
+        ).all()
+    assert (release.status, release.data) == ("pending", {"step": "send:1", "after": 0})
+
+
 async def test_what_is_to_be_sent_again_passes_the_gate(house: House) -> None:
     provider = await hold(house)
     await say(house, "resend")
