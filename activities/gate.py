@@ -18,6 +18,7 @@ from settings import Settings
 from store.hashing import hash_of
 from store.many import among
 from store.session import database_clock
+from store.suppressions import name_at
 from store.tables import AcceptedEvent, Assignment, Consent, Delivery, Device, Person, Run, Stop, Suppression
 from workflows.definition import EVENTS, JOURNEYS
 from workflows.policy import Policy
@@ -218,8 +219,8 @@ def facts(case: Case, dispatch: Dispatch, now: datetime, settings: Settings, pol
 
 def _names(person: Person, channel: str) -> list[str]:
     """Return the names by which a suppression may know the person, or their address on that channel."""
-    address = {"email": person.email and f"email:{person.email.lower()}", "sms": person.phone and f"phone:{person.phone}"}
-    return [person.user_id, *filter(None, (address.get(channel),))]
+    address = {"email": person.email, "sms": person.phone}.get(channel)
+    return [person.user_id, *((name_at(channel, address),) if address else ())]
 
 
 async def _recipients(session: AsyncSession, person: Person, dispatch: Dispatch) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from settings import Settings
 from store.hashing import hash_of
 from store.sending import lock_to_send
 from store.session import Store
-from store.suppressions import PREFIXES, suppress_name
+from store.suppressions import name_at, suppress_name
 from store.tables import Assignment, Delivery
 from workflows.policy import in_force
 from workflows.rules import Facts, decide
@@ -242,9 +242,8 @@ def _sampled(known: Facts, person_id: int) -> Assignment:
 
 async def _suppress(connection: AsyncConnection, parcel: Parcel, refused: Undeliverable) -> None:
     """Let nothing go to the parcel's address any more, whoever uses it."""
-    prefix = PREFIXES[parcel.channel]
     for recipient in parcel.recipients:
-        await suppress_name(connection, f"{prefix}{recipient.lower()}", parcel.channel, refused.suppress, refused.source)
+        await suppress_name(connection, name_at(parcel.channel, recipient), parcel.channel, refused.suppress, refused.source)
 
 
 def _weight(parcel: Parcel) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from typing import Any
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
+from workflows.country import country
 from workflows.traits import Misfit
 
 EMAIL, PHONE = "email:", "phone:"  # before a name that is an address
-REGIONS = 2  # letters of ISO 3166
 
 
 def names_of(traits: Mapping[str, Any], locale: Any = None) -> Iterator[str]:
@@ -61,8 +61,4 @@ def phone_of(value: str | int, region: str | None = None) -> str:
 
 def region_of(traits: Mapping[str, Any], locale: Any) -> str | None:
     """Return the country to read a number in: the trait `country` (ISO 3166), or the locale's, or None."""
-    country = traits.get("country")
-    if isinstance(country, str) and len(country.strip()) == REGIONS:
-        return country.strip().upper()
-    _, divided, region = locale.replace("_", "-").rpartition("-") if isinstance(locale, str) else ("", "", "")
-    return region.upper() if divided and len(region) == REGIONS else None
+    return country(traits, locale if isinstance(locale, str) else "") or None

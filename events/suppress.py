@@ -11,17 +11,16 @@ from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.accept import retrying
-from events.addresses import EMAIL, PHONE, name_of
+from events.addresses import name_of
 from events.operators import Operator, operations
 from store.hashing import hash_of
 from store.session import Store
-from store.suppressions import lock_users, suppress_name
+from store.suppressions import PREFIXES, lock_users, name_at, suppress_name
 from store.tables import Identity, Operation, Person, Suppression
 from workflows.privacy import without
 from workflows.traits import Misfit
 
 ALL = "*"
-PREFIXES = {"email": EMAIL, "sms": PHONE}  # of channels that go to an address; on others, and on all, a person is suppressed
 
 suppressions = Suppression.__table__  # type: ignore[attr-defined]
 people = Person.__table__  # type: ignore[attr-defined]
@@ -105,7 +104,7 @@ def suppressed_name(channel: str, address: str) -> str:
     try:
         return name_of(prefix, bare)
     except Misfit:
-        return f"{prefix}{bare.lower()}"
+        return name_at(channel, bare)
 
 
 async def name_here(connection: AsyncConnection, channel: str, address: str) -> str:

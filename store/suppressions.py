@@ -13,10 +13,15 @@ from store.session import database_clock
 from store.tables import Person, Suppression
 
 EMAIL, PHONE = "email:", "phone:"  # before a name that is an address
-PREFIXES = {"email": EMAIL, "sms": PHONE}  # of channels that go to an address
+PREFIXES = {"email": EMAIL, "sms": PHONE}  # of channels that go to an address; on others, and on all, a person is suppressed
 
 suppressions = Suppression.__table__  # type: ignore[attr-defined]
 people = Person.__table__  # type: ignore[attr-defined]
+
+
+def name_at(channel: str, address: str) -> str:
+    """Return the name of an address, as we keep it, of a channel that goes to one."""
+    return f"{PREFIXES[channel]}{address.lower()}"
 
 
 async def suppress_name(
