@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from temporalio.client import Client
 
 from connecting import data_converter
@@ -22,6 +23,9 @@ SERVER = "SOJOURN_TEST_TEMPORAL"
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "real: plays on the real Temporal server; `-m 'not real'` leaves it out")
+    # New examples are for who has the time to look into what they find: `make test` says the same of the same code each time.
+    settings.register_profile("suite", deadline=None, derandomize=config.option.markexpr == "not soak")
+    settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

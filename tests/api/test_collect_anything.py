@@ -51,9 +51,7 @@ nearly_a_call = st.fixed_dictionaries(
         "traits": st.dictionaries(st.sampled_from(PARTS), anything),
     },
 )
-many_times = hypothesis_settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
-)
+many_times = hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None)
 
 
 @many_times

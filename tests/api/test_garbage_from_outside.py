@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from time import perf_counter
 from urllib.parse import quote_from_bytes
 
 import httpx
@@ -23,7 +22,6 @@ from store.tables import AcceptedEvent, Consent, Suppression
 MULTIPART = "multipart/form-data; boundary=b"
 DOORS = ["u", "p", "p/confirm", "o", "c", "webhooks/resend", "webhooks/twilio/status", "webhooks/twilio/inbound"]
 PURPOSES = {"u": UNSUBSCRIBE, "p": PREFERENCES, "p/confirm": CONFIRM, "o": OPENED, "c": CLICKED}
-AT_ONCE = 1.0  # seconds, on a busy machine
 
 
 @pytest.fixture
@@ -42,9 +40,7 @@ def path(settings: Settings, door: str) -> str:
     return f"/{door}/{token(settings.link_key.get_secret_value(), PURPOSES[door], ticket)}"
 
 
-many_times = hypothesis_settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
-)
+many_times = hypothesis_settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None)
 header = st.binary(max_size=60).map(lambda each: each.translate(None, b"\r\n"))
 NAMES = (
     *(b"Content-Type", b"Accept-Language", b"User-Agent", b"Purpose", b"Cookie", b"Host", b"Content-Encoding"),
@@ -93,9 +89,7 @@ async def test_a_link_of_ours_takes_garbage_too(web: httpx.AsyncClient, settings
 )
 async def test_a_form_that_is_made_to_break_its_reader_does_not(web: httpx.AsyncClient, settings: Settings, part: bytes) -> None:
     kind = {"Content-Type": "multipart/form-data; boundary=b0"}
-    began = perf_counter()
     assert (await web.post(path(settings, "u"), content=part, headers=kind)).status_code == 200
-    assert perf_counter() - began < AT_ONCE
 
 
 async def test_a_form_of_very_many_fields_is_not_read(web: httpx.AsyncClient, settings: Settings) -> None:
@@ -114,11 +108,20 @@ async def test_json_whose_address_has_an_empty_hash_is_not_twilios(web: httpx.As
 
 
 @pytest.mark.parametrize("languages", ["a-" * 30_000, "en," * 20_000, "-".join("abcdefgh" * 4000)], ids=["long", "many", "deep"])
-async def test_no_list_of_languages_holds_the_others_up(web: httpx.AsyncClient, settings: Settings, languages: str) -> None:
-    began = perf_counter()
+async def test_no_list_of_languages_breaks_a_page(web: httpx.AsyncClient, languages: str) -> None:
     for each in ("/u/x", "/p/x", "/p/confirm/x", "/c/x"):
-        assert (await web.get(each, headers={"Accept-Language": languages})).status_code < 500
-    assert perf_counter() - began < AT_ONCE
+        assert 'lang="en"' in (await web.get(each, headers={"Accept-Language": languages})).text
+
+
+@pytest.mark.parametrize(
+    ("languages", "read"),
+    [("xx," * 19 + "de", "de"), ("xx," * 20 + "de", "en"), ("de" + "-a" * 16, "de"), ("de" + "-a" * 17, "en")],
+    ids=["twenty", "twenty-one", "a long tag", "a longer one"],
+)
+async def test_of_the_languages_of_a_browser_as_many_and_as_long_ones_are_looked_at_as_people_have(
+    web: httpx.AsyncClient, languages: str, read: str
+) -> None:
+    assert f'lang="{read}"' in (await web.get("/p/x", headers={"Accept-Language": languages})).text
 
 
 async def test_nothing_has_been_done_for_any_of_them(web: httpx.AsyncClient, house: Store, settings: Settings) -> None:

@@ -23,9 +23,7 @@ OPERATIONS = {
     if isinstance(result, Ok)
     for operation in [result.ok()]
 }
-a_few_times = hypothesis_settings(
-    max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True
-)
+a_few_times = hypothesis_settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))

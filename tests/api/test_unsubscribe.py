@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
-from time import perf_counter
 
 import httpx
 import pytest
@@ -73,12 +72,9 @@ async def test_one_click_is_a_no_that_holds_for_the_very_next_message(
 ) -> None:
     assert await house.send() == Receipt("sent", message=f"{house.run_id}:send:1")
     await web.get(path(house))
-    began = perf_counter()
     answer = await web.post(path(house), **form)  # type: ignore[arg-type]
-    took = perf_counter() - began
 
     assert (answer.status_code, "Set-Cookie" in answer.headers, answer.history) == (200, False, [])
-    assert took < 0.5
     (no,) = await words(house)
     assert (no.topic, no.channel, no.granted, no.source) == ("greeting", "email", False, "one-click")
     assert no.evidence == {"message": f"{house.run_id}:send:1"}

@@ -68,9 +68,9 @@ def test_an_address_makes_nobody_one_with_somebody_who_has_more_than_that() -> N
 def test_thousands_of_joins_cost_about_as_much_each_as_a_few() -> None:
     def seconds(count: int) -> float:
         pairs = [(f"a{number}", f"p{number}") for number in range(count)]
-        since = time.perf_counter()
+        since = time.thread_time()
         circles([name for name, _ in pairs], [alias(*each) for each in pairs], NOBODY)
-        return time.perf_counter() - since
+        return time.thread_time() - since
 
     assert min(seconds(4000) for _ in range(3)) < 40 * min(seconds(400) for _ in range(3))
 
@@ -81,7 +81,8 @@ KNOWN = st.dictionaries(NAMES, st.integers(1, 3)).map(
 )
 
 
-JOINS = st.lists(st.builds(Join, NAMES, st.tuples(NAMES), st.booleans(), st.booleans()), max_size=6)
+OF_ANY = st.builds(Join, NAMES, st.tuples(NAMES), st.booleans())
+JOINS = st.lists(OF_ANY | st.builds(by_address, NAMES, st.just(MAIL)), max_size=6)
 
 
 @given(st.lists(NAMES, min_size=1), JOINS, KNOWN)

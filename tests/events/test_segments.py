@@ -123,7 +123,7 @@ action = some.tuples(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(actions=some.lists(action, min_size=3, max_size=40), on_time=some.sampled_from([0, 1, 2]))
 async def test_late_out_of_order_and_double_events_and_time_leave_everybody_where_brute_force_finds_them(
     store: Store, router: Router, actions: Sequence[tuple[str, int, int, int]], on_time: int

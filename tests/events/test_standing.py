@@ -105,7 +105,7 @@ def meaning(segment: Segment, like: Segment) -> Iterator[None]:
 life = some.tuples(some.sampled_from([*EVENTS, "plan", "import"]), some.integers(0, 60), some.integers(0, 500))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(lived=some.lists(life, min_size=2, max_size=60))
 async def test_what_is_told_does_not_depend_on_when_the_router_comes_to_it(
     store: Store, router: Router, lived: Sequence[tuple[str, int, int]]

@@ -79,7 +79,7 @@ def said(at: datetime, what: str, user: str, other: str, mail: str | None) -> Ca
     return call("identify", at, userId=user, anonymousId=other, traits={"email": mail} if mail else {})
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(some_call, max_size=12))
 async def test_whoever_is_joined_in_whatever_order_are_who_they_slowly_turn_out_to_be(store: Store, calls: list[Said]) -> None:
     await forget_all(store)

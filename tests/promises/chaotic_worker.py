@@ -16,6 +16,7 @@ from typing import Any
 from unittest.mock import patch
 
 from temporalio.common import RetryPolicy
+from temporalio.worker import Worker
 
 import worker
 from activities.http import client, speaking_to
@@ -32,6 +33,7 @@ POINTS = (
 )
 ATTEMPT = timedelta(seconds=1.5)
 LEASE = timedelta(seconds=2)
+STICKY = timedelta(seconds=0.5)
 PROVIDER_SECONDS = 4.0
 
 
@@ -124,13 +126,13 @@ def _replace(claim: Callable[..., Awaitable[Any]], end: Callable[..., Awaitable[
 
 
 def hurry() -> None:
-    """Give attempts little time, and forget every run at once, so that no other waits for who is dead."""
+    """Give attempts little time, and wait hardly at all for who is dead and had a run in its memory."""
     patch("workflows.temporal.SEND_TIMEOUT", ATTEMPT).start()
     patch("workflows.temporal.RETRIES", RetryPolicy(timedelta(seconds=0.3), maximum_interval=timedelta(seconds=2))).start()
     for module in ("ledger", "send"):
         patch(f"activities.{module}.LEASE", LEASE).start()
     patch("activities.send.PROVIDER_SECONDS", PROVIDER_SECONDS).start()
-    patch("worker.worker", partial(worker.worker, cached_runs=0)).start()
+    patch("worker.Worker", partial(Worker, sticky_queue_schedule_to_start_timeout=STICKY)).start()
 
 
 def main() -> None:

@@ -243,7 +243,7 @@ def summary(chaos: Chaos, rows: Sequence[Row], began: float) -> str:
     ("chaos", "kills", "seconds"),
     [
         pytest.param((20, 1), 1, 60, id="short"),
-        pytest.param((2500, 1), 10, 1800, id="ten thousand", marks=pytest.mark.soak),
+        pytest.param((2500, 1), 10, 1800, id="ten-thousand", marks=pytest.mark.soak),
     ],
     indirect=["chaos"],
 )

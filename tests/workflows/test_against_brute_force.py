@@ -150,7 +150,7 @@ def test_quiet_hours_are_over_when_a_clock_on_the_wall_says_so(zone: str, change
 WALLS = st.times().map(lambda at: at.replace(second=0, microsecond=0, tzinfo=None))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     change=st.sampled_from(BOTH),
     minute=st.integers(-AROUND * 24 * 60, AROUND * 24 * 60),
@@ -174,7 +174,7 @@ def test_any_hours_are_over_when_a_clock_on_the_wall_says_so(
 ROLLING = [HOUR, 6 * HOUR, DAY, 7 * DAY]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     change=st.sampled_from(BOTH),
     minute=st.integers(-AROUND * 24 * 60, AROUND * 24 * 60),

@@ -57,7 +57,7 @@ def change(name: str, which: int) -> datetime:
     return datetime.combine(CHANGES[name][which], time(0), UTC)
 
 
-quickly = settings(max_examples=30, deadline=None)
+quickly = settings(max_examples=30)
 moments_of_day = st.builds(time, st.integers(0, 23), st.integers(0, 59))
 days_of_week = st.one_of(st.sampled_from([EVERY_DAY, WEEKDAYS, WEEKEND]), st.lists(st.sampled_from(Day), min_size=1, unique=True))
 seconds_around = st.integers(-86_400, 2 * 86_400)

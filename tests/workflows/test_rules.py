@@ -191,7 +191,7 @@ CHANGES = (
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     change=st.sampled_from(CHANGES),
     since=st.integers(-24 * 60, 24 * 60),
