@@ -348,7 +348,7 @@ async def test_a_connection_that_rests_is_ended(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(server, "handle_QUIT", bye)
     async with serving(server) as port, smtp(port, idle=0.05) as mail:
         await mail.deliver(parcel())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await ended.wait()
         await mail.deliver(parcel(key="r_1:2"))
     assert len(server.connections) == 2

@@ -175,7 +175,7 @@ async def test_a_request_whose_connection_postgresql_ends_is_a_503(settings: Set
         connection = await session.connection()
         await connection.execute(text("LOCK TABLE people IN ACCESS EXCLUSIVE MODE"))
         sent = asyncio.create_task(api.post("/v1/track", json={"userId": "ada", "event": "x"}, headers=WRITE))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await ended_who_wait(store):
                 await asyncio.sleep(0.01)
         answer = await sent

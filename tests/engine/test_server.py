@@ -83,7 +83,7 @@ def listens(url: str) -> bool:
         return probe.connect_ex((host, int(port))) == 0
 
 
-async def eventually(happened: Callable[[], bool], within: float = 10) -> None:
+async def eventually(happened: Callable[[], bool], within: float = 60) -> None:
     """Fail unless `happened()` comes true."""
     async with asyncio.timeout(within):
         while not happened():
@@ -95,7 +95,7 @@ async def test_a_run_is_found_by_its_user_version_and_trigger(client: Client) ->
     handle = await start(client, days=1, user=user)
     query = f"JourneyUser = '{user}' AND JourneyVersion = 1 AND JourneyTrigger = 'signed_up'"
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not (found := [run.id async for run in client.list_workflows(query)]):
             await asyncio.sleep(0.02)
     assert found == [handle.id]
@@ -104,7 +104,7 @@ async def test_a_run_is_found_by_its_user_version_and_trigger(client: Client) ->
 async def test_a_month_of_thirty_timers_takes_moments(client: Client) -> None:
     handle = await start(client, days=30)
 
-    async with asyncio.timeout(10):  # a second each, were the server to look at its timers as seldom as in production
+    async with asyncio.timeout(25):  # a second each, were the server to look at its timers as seldom as in production
         assert await skipper(client).fast_forward(handle, 31 * DAY) is False  # it ended before
 
 
@@ -140,7 +140,7 @@ async def test_runs_outlive_a_server_that_is_killed_and_go_on_at_once(tmp_path: 
         (pid,) = json.loads((tmp_path / "temporal" / "processes.json").read_text())
         os.kill(pid, signal.SIGKILL)
 
-    async with serve(data_dir=tmp_path, ui_port=None) as engine, asyncio.timeout(10):
+    async with serve(data_dir=tmp_path, ui_port=None) as engine, asyncio.timeout(60):
         client = await Client.connect(engine.address)
         async with Worker(client, task_queue=QUEUE, workflows=[Sleeper], workflow_runner=UnsandboxedWorkflowRunner()):
             again = client.get_workflow_handle(handle.id)
@@ -220,7 +220,7 @@ async def test_a_server_left_by_a_killed_user_of_the_folder_is_ended_first(tmp_p
     folder.mkdir()
     with noted(folder, "sh", "-c", "sleep 600; :", str(folder / "server.json")) as left:
         async with serve(data_dir=tmp_path, ui_port=None):
-            assert left.wait(timeout=5) == -signal.SIGTERM
+            assert left.wait(timeout=60) == -signal.SIGTERM
 
 
 async def test_a_process_that_now_has_the_number_of_an_old_server_is_left_alone(tmp_path: Path) -> None:

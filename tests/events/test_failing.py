@@ -46,7 +46,7 @@ async def test_an_event_that_our_code_fails_at_is_dead_after_some_attempts_and_h
         await quiet_house.track(another, Entered())
         await quiet_house.router.round()
         assert (await quiet_house.run(another)).status == "running"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await quiet_house.router.drain()
 
     dead, _ = await quiet_house.events(somebody, "tapped")
@@ -101,7 +101,7 @@ async def test_a_row_that_cannot_be_read_ends_nobodys_routing_and_is_dead_after_
 
     await quiet_house.router.round()
     assert (await quiet_house.run(another)).status == "running"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await quiet_house.router.drain()
 
     assert (await quiet_house.run(somebody)).status == "running"
@@ -222,7 +222,7 @@ async def test_a_loop_goes_on_after_an_error_of_ours(caplog: pytest.LogCaptureFi
         raise KeyError("secret")
 
     loop = asyncio.create_task(for_ever("counting", act, timedelta()))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await again.wait()
     loop.cancel()
     assert "counting goes on after an error of ours: KeyError in act, " in caplog.text
