@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import binascii
+import re
 from base64 import b64decode
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from standardwebhooks import Webhook
@@ -22,6 +27,7 @@ DEVELOPMENT_LINK_KEY = "links-development"
 CHANNEL_NAMES = ("email", "sms", "push", "in_app", "webhook")
 
 SECRET_BYTES = 24
+TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]+")
 
 
 class EndpointSetting(BaseModel):
@@ -66,6 +72,18 @@ class EndpointSetting(BaseModel):
         }
 
 
+@cache
+def sendgrid_key(stated: str) -> EllipticCurvePublicKey:
+    """Read a public key as SendGrid's settings show it: DER, in base64. Raises ValueError for what is none."""
+    try:
+        key = load_der_public_key(b64decode(stated, validate=True))
+    except (binascii.Error, ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, EllipticCurvePublicKey):
+        raise ValueError("each of SOJOURN_SENDGRID_WEBHOOK_KEYS is a verification key as SendGrid shows it, which begins with MFkw")
+    return key
+
+
 class Settings(BaseSettings):
     """How this process runs. `environment=production` refuses the development keys."""
 
@@ -102,6 +120,10 @@ class Settings(BaseSettings):
     resend_api_key: SecretStr | None = None  # e-mail through Resend in place of SMTP
     resend_base_url: str = "https://api.resend.com"
     resend_webhook_secrets: list[SecretStr] = []  # several while one is rotated
+    sendgrid_webhook_keys: list[str] = []  # what the relay behind `smtp_url` is known by, when it calls; see docs/channels.md
+    ses_topics: list[str] = []
+    mailgun_webhook_keys: list[SecretStr] = []
+    postmark_webhook_passwords: list[SecretStr] = []  # user:password
     twilio_account_sid: str | None = None
     twilio_auth_token: SecretStr | None = None
     twilio_from: str | None = None  # a number, or a messaging service's sid (MG…)
@@ -136,6 +158,28 @@ class Settings(BaseSettings):
         if zone(name) is None:
             raise ValueError(f"SOJOURN_ZONE={name!r} is not an IANA time zone, such as Europe/Berlin")
         return name
+
+    @field_validator("sendgrid_webhook_keys")
+    @classmethod
+    def _keys_that_verify(cls, keys: list[str]) -> list[str]:
+        for each in keys:
+            sendgrid_key(each)
+        return keys
+
+    @field_validator("ses_topics")
+    @classmethod
+    def _topics(cls, topics: list[str]) -> list[str]:
+        for each in topics:
+            if not TOPIC.fullmatch(each):
+                raise ValueError("a topic of SOJOURN_SES_TOPICS is like arn:aws:sns:eu-west-1:123456789012:mail")
+        return topics
+
+    @field_validator("postmark_webhook_passwords")
+    @classmethod
+    def _users_and_passwords(cls, passwords: list[SecretStr]) -> list[SecretStr]:
+        if any(not all(each.get_secret_value().partition(":")) for each in passwords):
+            raise ValueError("each of SOJOURN_POSTMARK_WEBHOOK_PASSWORDS is like user:password")
+        return passwords
 
     @model_validator(mode="after")
     def _known_team_endpoint(self) -> Self:

@@ -89,7 +89,9 @@ def _email(settings: Settings, errors: ProviderErrors) -> Transport:
         return NotConfigured("SOJOURN_SMTP_URL or SOJOURN_RESEND_API_KEY")
     from activities.smtp import Smtp
 
-    return Smtp(settings.smtp_url.get_secret_value(), settings.email_from, errors)
+    calls = {"sendgrid": settings.sendgrid_webhook_keys, "postmark": settings.postmark_webhook_passwords}
+    relays = [name for name, known_by in calls.items() if known_by]
+    return Smtp(settings.smtp_url.get_secret_value(), settings.email_from, errors, relays)
 
 
 def _sms(settings: Settings, errors: ProviderErrors) -> Transport:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from email.utils import parseaddr
 from functools import cache
@@ -52,9 +52,16 @@ class Smtp:
     keyed = False
 
     def __init__(
-        self, url: str, sender: str, errors: ProviderErrors | None = None, *, most: int = MOST, idle: float = IDLE_SECONDS
+        self,
+        url: str,
+        sender: str,
+        errors: ProviderErrors | None = None,
+        relays: Collection[str] = (),
+        *,
+        most: int = MOST,
+        idle: float = IDLE_SECONDS,
     ) -> None:
-        self.url, self.sender, self.idle = urlsplit(url), sender, idle
+        self.url, self.sender, self.relays, self.idle = urlsplit(url), sender, relays, idle
         self._errors = errors or provider_errors()
         self._turns = asyncio.Semaphore(most)
         self._resting: list[Line] = []
@@ -62,7 +69,7 @@ class Smtp:
 
     async def deliver(self, parcel: Parcel) -> str:
         """Return the Message-ID."""
-        message = compose(parcel, self.sender)
+        message = compose(parcel, self.sender, self.relays)
         try:
             async with asyncio.timeout(BEFORE_SECONDS) as before, self._turns:
                 await self._hand_over(parcel.recipients[0], written(message), before)

@@ -26,9 +26,11 @@ GZIP = 16 + zlib.MAX_WBITS
 class BoundedRequest(Request):
     """A request whose body is read up to a limit, unzipped too, and whose JSON is strict."""
 
+    limit = BODY_BYTES
+
     async def body(self) -> bytes:
         if not hasattr(self, "_body"):
-            self._body = unpacked(await self._read(), self.headers.get("content-encoding", "identity"))
+            self._body = unpacked(await self._read(), self.headers.get("content-encoding", "identity"), self.limit)
         return self._body
 
     async def json(self) -> Any:
@@ -43,7 +45,7 @@ class BoundedRequest(Request):
             async with asyncio.timeout(UPLOAD_SECONDS):
                 async for chunk in self.stream():
                     body += chunk
-                    refuse_larger(len(body), BODY_BYTES)
+                    refuse_larger(len(body), self.limit)
         except TimeoutError:
             raise Problem(408, "too_slow", f"the body did not come within {UPLOAD_SECONDS:g} seconds") from None
         except ClientDisconnect:
@@ -54,11 +56,15 @@ class BoundedRequest(Request):
 class BoundedRoute(APIRoute):
     """A route whose requests are bounded ones."""
 
+    limit = BODY_BYTES
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
         async def handle_bounded(request: Request) -> Response:
-            return await handle(BoundedRequest(request.scope, request.receive))
+            bounded = BoundedRequest(request.scope, request.receive)
+            bounded.limit = self.limit
+            return await handle(bounded)
 
         return handle_bounded
 
@@ -77,7 +83,7 @@ def refuse_larger(size: int, limit: int, what: str = "the body") -> None:
         raise Problem(400, "too_large", f"{what} is larger than {limit // KB} KB")
 
 
-def unpacked(body: bytes, encoding: str) -> bytes:
+def unpacked(body: bytes, encoding: str, limit: int = BODY_BYTES) -> bytes:
     """Undo the content encoding, none or gzip, without ever holding more than the limit."""
     coding = encoding.strip().lower()
     if coding == "identity":
@@ -86,10 +92,10 @@ def unpacked(body: bytes, encoding: str) -> bytes:
         raise Problem(400, "unknown_encoding", f"Content-Encoding {encoding!r} is not known here; send gzip, or none")
     unzip = zlib.decompressobj(GZIP)
     try:
-        plain = unzip.decompress(body, BODY_BYTES + 1)
+        plain = unzip.decompress(body, limit + 1)
     except zlib.error:
         raise Problem(400, "malformed_gzip", "the body is not gzip, as its Content-Encoding says") from None
-    refuse_larger(len(plain), BODY_BYTES, "the unzipped body")
+    refuse_larger(len(plain), limit, "the unzipped body")
     if not unzip.eof or unzip.unused_data:
         raise Problem(400, "malformed_gzip", "the body is not one whole gzip member")
     return plain

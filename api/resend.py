@@ -11,8 +11,8 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook, WebhookV
 from api.access import InSettings, InStore
 from api.body import BoundedRoute
 from api.errors import Problem
-from events.resend import take_in, told
-from events.wire import read_json
+from events.mailed import take_in
+from events.resend import told
 
 SIGNED = ("id", "timestamp", "signature")
 # ValueError is what the library makes of a text that is no signature, or no secret, at all.
@@ -31,11 +31,7 @@ async def resend(request: Request, settings: InSettings, store: InStore) -> Resp
     id = signed_id(body, request.headers, secrets)
     if id is None:
         raise Problem(401, "unauthorized", "the signature does not fit, or is older than five minutes")
-    try:
-        said = read_json(body)
-    except ValueError as error:
-        raise Problem(400, "malformed_json", f"the body is not JSON that we can keep: {error}") from None
-    if (news := told(said, id, datetime.now(UTC))) is not None:
+    if (news := told(await request.json(), id, datetime.now(UTC))) is not None:
         await take_in(store, news)
     return Response(status_code=204)
 

@@ -105,16 +105,21 @@ async def who(session: AsyncSession, person_id: int, *, locked: bool = False) ->
     return found
 
 
+def about(said: Iterable[Consent], topic: str, channel: str) -> list[Consent]:
+    """Return what was said that concerns a topic and channel, in order."""
+    return [row for row in said if row.topic in (topic, ALL) and row.channel in (channel, ALL)]
+
+
 def holds(said: Iterable[Consent], topic: str, channel: str) -> bool | None:
     """Return the last word on a topic and channel, as the gate reads it: None if nothing was said."""
-    last = [row.granted for row in said if not row.pending and row.topic in (topic, ALL) and row.channel in (channel, ALL)]
+    last = [row.granted for row in about(said, topic, channel) if not row.pending]
     return last[-1] if last else None
 
 
 def waits(said: Iterable[Consent], topic: str, channel: str = "email") -> bool:
     """Say whether the last word on a topic and channel is a yes that waits for its confirmation."""
-    last = [row.pending for row in said if row.topic in (topic, ALL) and row.channel in (channel, ALL)]
-    return bool(last) and last[-1]
+    last = about(said, topic, channel)
+    return bool(last) and last[-1].pending
 
 
 def to_confirm(word: Word, policy: Policy) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
@@ -12,12 +11,13 @@ from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import case, false, update
-from sqlmodel import col, func, or_, select
+from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from events.accept import retrying
 from events.addresses import email_of, phone_of
 from events.calls import Clock
+from events.named import named
 from events.operators import Operator
 from events.outcomes import IN_DOUBT, Outcome, message_id, take_in
 from events.wire import fit
@@ -33,7 +33,6 @@ log = logging.getLogger(__name__)
 REPLIED = "message.replied"  # what the team's endpoint is told, by type
 BY = "sojourn"  # who pauses a run
 LONGEST = 4000  # characters of a reply that are told
-MESSAGE_ID = re.compile(r"<(?P<run>[^.<>@]+)\.(?P<digest>[0-9a-f]{16})@[^<>@]+>")
 
 now = select(database_clock())
 may_have_arrived = col(Delivery.status).in_(("sent", *IN_DOUBT))
@@ -82,24 +81,11 @@ async def replied(
 
 async def _meant(session: AsyncSession, channel: str, address: str, in_reply_to: str) -> Delivery | None:
     """Return the message that is answered: the one that is named, or else the last that may have reached that address."""
-    if in_reply_to and (named := await _named(session, channel, in_reply_to)) is not None:
-        return named
+    if in_reply_to and (meant := await named(session, channel, in_reply_to)) is not None:
+        return meant
     theirs = select(Delivery).join(Person, col(Person.id) == Delivery.person_id).where(_has(channel, address))
     last = theirs.where(Delivery.channel == channel, may_have_arrived).order_by(*surest_first).limit(1)
     return (await session.exec(last)).first()
-
-
-async def _named(session: AsyncSession, channel: str, in_reply_to: str) -> Delivery | None:
-    """Return the message of that Message-ID: the provider's for it, or the one that we made of its key."""
-    told = fit(in_reply_to.strip())
-    made = MESSAGE_ID.fullmatch(told)
-    which = [col(Delivery.provider_id) == told, *([col(Delivery.run_id) == made["run"]] if made else [])]
-    found = (await session.exec(select(Delivery).where(Delivery.channel == channel, or_(*which)))).all()
-    return next((each for each in found if each.provider_id == told or (made and _digest(each.key) == made["digest"])), None)
-
-
-def _digest(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 def _has(channel: str, address: str) -> Any:

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from email.utils import parseaddr
 from typing import Any
 
-from sqlmodel import select
-
-from events.calls import moment
-from events.opened import bare, is_machine
-from events.outcomes import Outcome, What, came, message_id
-from events.suppress import suppress
-from store.session import Store
-from store.tables import AcceptedEvent
+from events.mailed import Told, address_of, an_object, cause_of, clicked, when
+from events.outcomes import Outcome, What
 from store.tagging import MESSAGE, key_of
 
 KINDS: Mapping[str, What] = {
@@ -30,57 +22,32 @@ KINDS: Mapping[str, What] = {
 SOURCE = "resend"
 
 
-@dataclass(frozen=True)
-class Told:
-    """What a webhook tells: what happened, and the address to which nothing is to go any more, with the cause; '' if it may."""
-
-    outcome: Outcome
-    address: str = ""
-    cause: str = ""
-
-
 def told(body: Any, id: str, now: datetime) -> Told | None:
     """Read the body of a webhook with that id; None if it tells nothing of an e-mail that we act on.
 
     https://resend.com/docs/webhooks/event-types
     """
-    what = KINDS.get(str(_object(body).get("type")))
+    what = KINDS.get(str(an_object(body).get("type")))
     if what is None:
         return None
-    data = _object(body.get("data"))
-    at = min(moment(body.get("created_at")) or now, now)
+    data = an_object(body.get("data"))
     key = key_of(_tags(data.get("tags")).get(MESSAGE, ""))
     details = _details(what, data)
-    outcome = Outcome(what, f"resend/{id}", at, key, "email", str(data.get("email_id") or ""), details)
-    cause = "complaint" if what == "complained" else "hard_bounce" if details.get("hard") else ""
-    to = data.get("to")
+    happened_at = when(body.get("created_at"), now)
+    outcome = Outcome(what, f"{SOURCE}/{id}", happened_at, key, "email", str(data.get("email_id") or ""), details)
+    cause, to = cause_of(what, details), data.get("to")
     alone = to[0] if isinstance(to, list) and len(to) == 1 else to
-    return Told(outcome, parseaddr(str(alone))[1] if cause and isinstance(alone, str) else "", cause)
-
-
-async def take_in(store: Store, news: Told) -> None:
-    """Act on it, once: the address is suppressed before anybody hears why. What is told again, or late, changes nothing more."""
-    if news.address and not await _is_known(store, news.outcome):
-        await suppress(store, "email", news.address, news.cause, SOURCE, news.outcome.at)
-    await came(store, news.outcome)
-
-
-async def _is_known(store: Store, outcome: Outcome) -> bool:
-    """Say whether it has been told: an address that an operator has let go since is not suppressed again by a repetition."""
-    async with store.read() as session:
-        told = select(AcceptedEvent.id).where(AcceptedEvent.message_id == message_id(outcome))
-        return (await session.exec(told)).first() is not None
+    return Told(outcome, SOURCE, address_of(alone) if cause else "", cause)
 
 
 def _details(what: What, data: Mapping[str, Any]) -> dict[str, Any]:
     match what:
         case "bounced":
-            bounce = _object(data.get("bounce"))
+            bounce = an_object(data.get("bounce"))
             return {"hard": bounce.get("type") == "Permanent", "code": str(bounce.get("subType") or "")}
         case "clicked":
-            click = _object(data.get("click"))
-            agent = {"user-agent": str(click.get("userAgent") or "")}
-            return {"url": bare(str(click.get("link") or "")), "machine": is_machine(agent)}
+            click = an_object(data.get("click"))
+            return clicked(click.get("link"), click.get("userAgent"))
     return {}
 
 
@@ -88,8 +55,4 @@ def _tags(stated: Any) -> Mapping[str, str]:
     """Read tags in either of the forms in which Resend gives them: by name, or a list of names and values."""
     if isinstance(stated, list):
         return {str(each.get("name")): str(each.get("value")) for each in stated if isinstance(each, dict)}
-    return {str(name): str(value) for name, value in _object(stated).items()}
-
-
-def _object(stated: Any) -> Mapping[str, Any]:
-    return stated if isinstance(stated, dict) else {}
+    return {str(name): str(value) for name, value in an_object(stated).items()}

@@ -26,7 +26,7 @@ BY_THEMSELVES = {
     *(f"POST /v1/{call}" for call in ("track", "identify", "page", "screen", "group", "alias", "batch", "import")),
     "POST /v1/users/{user_id:path}/inbox/{key:path}/read",
     "POST /u/{token}",
-    "POST /webhooks/resend",
+    *(f"POST /webhooks/{relay}" for relay in ("mailgun", "postmark", "resend", "sendgrid", "ses")),
     "POST /p/{token}",
     "POST /p/confirm/{token}",
     "POST /webhooks/twilio/status",

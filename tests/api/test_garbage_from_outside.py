@@ -18,9 +18,11 @@ from settings import Settings
 from store.links import CLICKED, CONFIRM, OPENED, PREFERENCES, UNSUBSCRIBE, Ticket, token
 from store.session import Store
 from store.tables import AcceptedEvent, Consent, Suppression
+from tests.api.relays import known
 
 MULTIPART = "multipart/form-data; boundary=b"
-DOORS = ["u", "p", "p/confirm", "o", "c", "webhooks/resend", "webhooks/twilio/status", "webhooks/twilio/inbound"]
+RELAYS = ["webhooks/sendgrid", "webhooks/ses", "webhooks/mailgun", "webhooks/postmark"]
+DOORS = ["u", "p", "p/confirm", "o", "c", "webhooks/resend", "webhooks/twilio/status", "webhooks/twilio/inbound", *RELAYS]
 PURPOSES = {"u": UNSUBSCRIBE, "p": PREFERENCES, "p/confirm": CONFIRM, "o": OPENED, "c": CLICKED}
 
 
@@ -28,7 +30,7 @@ PURPOSES = {"u": UNSUBSCRIBE, "p": PREFERENCES, "p/confirm": CONFIRM, "o": OPENE
 async def web(settings: Settings, house: Store) -> AsyncIterator[httpx.AsyncClient]:
     """Anybody, to an API that has every provider's secrets."""
     secrets = [SecretStr("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
-    whole = settings.model_copy(update={"resend_webhook_secrets": secrets, "twilio_auth_token": SecretStr("12345")})
+    whole = settings.model_copy(update={"resend_webhook_secrets": secrets, "twilio_auth_token": SecretStr("12345"), **known()})
     transport = httpx.ASGITransport(create_app(whole, house), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://sojourn.test") as client:
         yield client
@@ -45,7 +47,8 @@ header = st.binary(max_size=60).map(lambda each: each.translate(None, b"\r\n"))
 NAMES = (
     *(b"Content-Type", b"Accept-Language", b"User-Agent", b"Purpose", b"Cookie", b"Host", b"Content-Encoding"),
     *(b"X-Twilio-Signature", b"svix-id", b"svix-timestamp", b"svix-signature"),
-    *(b"webhook-id", b"webhook-timestamp", b"webhook-signature"),
+    *(b"webhook-id", b"webhook-timestamp", b"webhook-signature", b"authorization"),
+    *(b"X-Twilio-Email-Event-Webhook-Signature", b"X-Twilio-Email-Event-Webhook-Timestamp"),
 )
 LIKELY = (b"application/json", MULTIPART.encode(), b"multipart/form-data", b"gzip", b"identity", b"v1,", b"nan")
 headers = st.dictionaries(st.sampled_from(NAMES), header | st.sampled_from(LIKELY))
