@@ -21,6 +21,7 @@ from workflows.wire import Dispatch
 
 LEASE = timedelta(seconds=45)  # longer than an attempt may take, 30 s
 LATE_RULES = ("expired", "frequency_cap", "quiet_hours", "holdout")  # what they refuse would otherwise have been sent
+SUPPRESSING = ("suppressed", "no_address", "no_consent", "paused", *LATE_RULES)
 
 RECEIPTS = {
     "sent": "sent",
@@ -72,9 +73,11 @@ def new_row(dispatch: Dispatch, run: Run, now: datetime) -> Delivery:
 
 
 def answered(row: Delivery) -> Receipt | None:
-    """Return what has been decided for good; None if nothing has."""
+    """Return what has been decided for good, as it was answered when it was; None if nothing has."""
     if row.status not in RECEIPTS:
         return None
+    if row.status == "unknown" and row.reason in SUPPRESSING:
+        return Receipt("suppressed", row.reason)
     return Receipt(RECEIPTS[row.status], row.reason)  # type: ignore[arg-type]
 
 

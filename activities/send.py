@@ -131,7 +131,8 @@ class Sender:
         if row is None:
             return None
         if receipt := answered(row):
-            return receipt
+            is_over = row.status == "unknown" and turn.known.exited
+            return Receipt("exited", turn.known.exited) if is_over else receipt
         if row.status == "held":
             return held(row, turn.known)
         outlet, is_open = self.outlet(row.channel, turn.case.recipients), row.status == "intent"

@@ -22,12 +22,13 @@ why_it_ended = (
     .scalar_subquery()
 )
 in_doubt = or_(messages.c.status == "intent", messages.c.doubted)
+is_held = messages.c.status == "held"  # for an operator, whose word on it does not depend on the run
 conclude = (
     update(messages)
-    .where(messages.c.run_id == bindparam("run"), messages.c.status.in_(UNFINISHED))
+    .where(messages.c.run_id == bindparam("run"), messages.c.status.in_((*UNFINISHED, "held")))
     .values(
-        status=case((in_doubt, "unknown"), else_="exited"),
-        reason=case((in_doubt, CUT_SHORT), else_=why_it_ended),
+        status=case((is_held, "held"), (in_doubt, "unknown"), else_="exited"),
+        reason=case((is_held, messages.c.reason), (in_doubt, CUT_SHORT), else_=why_it_ended),
         retry_at=None,
         at=bindparam("now", type_=messages.c.at.type),
         saw={},

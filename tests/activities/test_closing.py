@@ -8,7 +8,8 @@ from datetime import time, timedelta
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.transport import OutOfReach, Undeliverable
+from activities.doubt import HELD
+from activities.transport import Ambiguous, OutOfReach, Undeliverable
 from events.reconcile import end_row
 from store.closing import CUT_SHORT, reopen_messages
 from store.tables import Delivery, Run
@@ -49,6 +50,16 @@ async def test_a_message_that_waits_when_its_run_exits_has_exited_with_it(house:
     await close(house)
 
     assert fate(await house.row()) == ("exited", "Left")
+
+
+async def test_a_message_that_is_held_when_its_run_exits_stays_so_and_waits_for_no_time(house: House) -> None:
+    house.live(email=Provider(Ambiguous("connection lost")))
+    house.configure(on_ambiguous={"email": "hold"})
+    assert (await house.send()).status == "deferred"
+    assert (await house.row()).retry_at is not None
+    await close(house)
+
+    assert fate(await house.row()) == ("held", HELD)
 
 
 async def test_a_message_that_waits_when_its_run_is_terminated_has_exited_for_that_reason(house: House) -> None:

@@ -202,9 +202,22 @@ async def test_what_may_have_arrived_stays_in_doubt_though_the_gate_refuses_it_i
             await house.send()
     await house.say("greeting", granted=False)
 
-    assert await house.send() == Receipt("suppressed", "no_consent")
+    for _ in range(2):  # an answer that is lost is asked for again
+        assert await house.send() == Receipt("suppressed", "no_consent")
     row = await house.row()
     assert (row.status, row.reason) == ("unknown", "no_consent")
+
+
+async def test_so_it_does_though_the_run_is_over(house: House) -> None:
+    house.live(email=Provider(Ambiguous("connection lost")))
+    house.configure(on_ambiguous={"email": "resend"})
+    with pytest.raises(ApplicationError):
+        await house.send()
+    await house.happen(Left.name)
+
+    for _ in range(2):
+        assert await house.send() == Receipt("exited", Left.name)
+    assert (await house.row()).status == "unknown"
 
 
 async def hear(house: House) -> None:
