@@ -24,7 +24,7 @@ RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin sojo
 COPY --from=dependencies /venv /venv
 
 WORKDIR /app
-COPY cli.py connecting.py importing.py loading.py operating.py settings.py showing.py worker.py ./
+COPY addressing.py cli.py connecting.py importing.py loading.py operating.py settings.py showing.py worker.py ./
 COPY activities ./activities
 COPY api ./api
 COPY deploy ./deploy

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
+import addressing
 import operating
 from loading import BadJourneys, NoJourneys, load
 from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_WRITE_KEY, Settings
@@ -188,6 +189,8 @@ async def _audience(name: str, sample: int, at: str) -> Audience:
 
 
 app.add_typer(operating.keys, name="keys")
+app.add_typer(addressing.suppressions, name="suppressions")
+app.add_typer(addressing.endpoints, name="endpoints")
 for command in (
     operating.erase,
     operating.explain,

@@ -56,14 +56,14 @@ def add_key(name: str, scope: str, reason: Reason, rate: float | None = None, ac
     known: Scope | None = next((each for each in SCOPES if each == scope), None)
     if known is None:
         raise typer.BadParameter(f"scope: {scope!r} is none of {', '.join(SCOPES)}")
-    print(_run(lambda store: add(store, name, known, _operator(actor, reason), rate=rate)))
+    print(run(lambda store: add(store, name, known, operator(actor, reason), rate=rate)))
 
 
 @keys.command(name="list")
 def list_keys() -> None:
     """List every key that there is or was."""
     table = Table("name", "scope", "rate", "created", "expires", "revoked", "last used")
-    for each in _run(listed):
+    for each in run(listed):
         moments = (each.created_at, each.expires_at, each.revoked_at, each.last_used_at)
         table.add_row(each.name, each.scope, f"{each.rate or ''}", *(f"{at:%Y-%m-%d %H:%M}" if at else "" for at in moments))
     console.print(table)
@@ -72,13 +72,13 @@ def list_keys() -> None:
 @keys.command(name="rotate")
 def rotate_key(name: str, reason: Reason, grace_hours: float = 24, actor: Actor = "") -> None:
     """Make a new secret for a key, and print it; the old one stays valid for the grace period."""
-    print(_run(lambda store: rotate(store, name, _operator(actor, reason), grace=timedelta(hours=grace_hours))))
+    print(run(lambda store: rotate(store, name, operator(actor, reason), grace=timedelta(hours=grace_hours))))
 
 
 @keys.command(name="revoke")
 def revoke_key(name: str, reason: Reason, actor: Actor = "") -> None:
     """Let nobody in by a key any more, within seconds."""
-    count = _run(lambda store: revoke(store, name, _operator(actor, reason)))
+    count = run(lambda store: revoke(store, name, operator(actor, reason)))
     print(f"{count} secret(s) of {name} let nobody in any more.")
 
 
@@ -91,7 +91,7 @@ def audit(limit: int = 100) -> None:
         async with store.read() as session:
             return list((await session.exec(latest)).all())
 
-    for each in _run(read):
+    for each in run(read):
         to = each.subject or each.run_id or (f"person {each.person_id}" if each.person_id else "")
         table.add_row(f"{each.at:%Y-%m-%d %H:%M}", each.action, to, each.actor, each.reason, each.key_name)
     console.print(table)
@@ -107,7 +107,7 @@ def held(given_up: Annotated[bool, typer.Option(help="Those that were given up, 
             return list((await session.exec(wanted.order_by(col(Delivery.at)))).all())
 
     shown = ("key", "channel", "reason", "begun_at", "retry_at")
-    found = [{"user_id": user_id, **each.model_dump(include={*shown})} for each, user_id in _run(read)]
+    found = [{"user_id": user_id, **each.model_dump(include={*shown})} for each, user_id in run(read)]
     if as_json:
         print(json.dumps(jsonable_encoder(found)))
         return
@@ -123,7 +123,7 @@ def resolve(key: str, fate: Annotated[str, typer.Argument(metavar="sent|drop|res
     known: Fate | None = next((each for each in FATES if each == fate), None)
     if known is None:
         raise typer.BadParameter(f"{fate!r} is none of {', '.join(FATES)}")
-    row = _run(lambda store: resolve_message(store, key, known, _operator(actor, reason), Clock.real()))
+    row = run(lambda store: resolve_message(store, key, known, operator(actor, reason), Clock.real()))
     if row is None:
         raise typer.BadParameter(f"there is no message {key!r}")
     if isinstance(row, Settled):
@@ -136,7 +136,7 @@ def erase(user: str, reason: Reason, actor: Actor = "") -> None:
     settings = Settings()
 
     async def forget(store: Store) -> str:
-        erasure = await erase_person(store, user, _operator(actor, reason))
+        erasure = await erase_person(store, user, operator(actor, reason))
         if erasure is None:
             raise typer.BadParameter(f"nobody is known as {user!r}")
         try:
@@ -145,12 +145,12 @@ def erase(user: str, reason: Reason, actor: Actor = "") -> None:
             done = False
         return "" if done else " The workers go on until Temporal has none of their histories left."
 
-    print(f"Every row is deleted.{_run(forget)}")
+    print(f"Every row is deleted.{run(forget)}")
 
 
 def export(user: str, reason: Reason, actor: Actor = "") -> None:
     """Print all that is known of a person, as JSON."""
-    known = _run(lambda store: export_person(store, user, _operator(actor, reason)))
+    known = run(lambda store: export_person(store, user, operator(actor, reason)))
     if known is None:
         raise typer.BadParameter(f"nobody is known as {user!r}")
     print(json.dumps(jsonable_encoder(known), indent=2, ensure_ascii=False))
@@ -178,7 +178,7 @@ def explain(
         return await answer(store, settings, await connect(settings, lazy=True), Question(person, journey, message))
 
     try:
-        found = _run(ask)
+        found = run(ask)
     except NoSuch as what:
         raise typer.BadParameter(str(what)) from None
     if as_json:
@@ -190,8 +190,8 @@ def explain(
 def stop(what: What, reason: Reason, name: Name = "", actor: Actor = "") -> None:
     """Stop everything, a journey or a channel: no message begins until `sojourn release`."""
     load(Settings().journeys)
-    by = _operator(actor, reason)
-    _run(lambda store: throw(store, _scope(what, name), name, by))
+    by = operator(actor, reason)
+    run(lambda store: throw(store, _scope(what, name), name, by))
     print(f"Stopped: {f'{what} {name}'.strip()}. What becomes due waits for `sojourn release`, as long as it lives.")
 
 
@@ -200,19 +200,19 @@ def release_stop(what: What, choice: Chosen, reason: Reason, name: Name = "", ov
     chosen: Choice | None = next((each for each in CHOICES if each == choice), None)
     if chosen is None:
         raise typer.BadParameter(f"--choice: {choice!r} is none of {', '.join(CHOICES)}")
-    by = _operator(actor, reason)
+    by = operator(actor, reason)
 
     async def let_go(store: Store) -> int:
         found = await release(store, _scope(what, name), name, chosen, by, Clock.real(), timedelta(seconds=over))
         return await waiting(store, found)
 
-    left = _run(let_go)
+    left = run(let_go)
     print(f"Released: {f'{what} {name}'.strip()}." + (f" The workers go on with {left} messages that wait." if left else ""))
 
 
 def stops(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False) -> None:
     """List the kill switches: what is stopped now, what was, who did it, and why."""
-    found = _run(listed_stops)
+    found = run(listed_stops)
     if as_json:
         rows = [{**each.model_dump(exclude={"id"}), "waiting": count} for each, count in found]
         console.print_json(json.dumps(jsonable_encoder(rows)))
@@ -235,13 +235,13 @@ def _scope(what: str, name: str) -> Stoppable:
     return scope
 
 
-def _operator(actor: str, reason: str) -> Operator:
+def operator(actor: str, reason: str) -> Operator:
     if not reason.strip():
         raise typer.BadParameter("--reason: say why; it is recorded")
     return Operator(actor or getpass.getuser(), reason, "command line", datetime.now(UTC))
 
 
-def _run(work: Callable[[Store], Awaitable[T]]) -> T:
+def run(work: Callable[[Store], Awaitable[T]]) -> T:
     async def reach() -> T:
         settings = Settings()
         store = open_store(settings)

@@ -1,20 +1,18 @@
-"""The endpoints that webhooks go to: which there are, and which have been disabled."""
+"""The endpoints that webhooks go to, over HTTP."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel
-from sqlmodel import select
+from pydantic import BaseModel, ConfigDict
 
 from api.access import READ, InOperator, InSettings, InStore
 from api.body import BoundedRoute
 from api.errors import Problem, problems
-from settings import Settings
-from store.tables import Endpoint
+from events.endpoints import NoEndpoint, listed
+from events.endpoints import enable as enable_again
 
 router = APIRouter(route_class=BoundedRoute, tags=["Operators"], dependencies=READ)
 
@@ -23,6 +21,8 @@ Name = Annotated[str, Path(max_length=255, description="Its name in SOJOURN_ENDP
 
 class EndpointView(BaseModel):
     """Where webhooks of that name go. One that answered 410 is disabled, since when and why."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     name: str
     host: str
@@ -37,9 +37,7 @@ class Endpoints(BaseModel):
 @router.get("/v1/endpoints", summary="List the endpoints of webhooks")
 async def endpoints(settings: InSettings, store: InStore) -> Endpoints:
     """List the endpoints that are configured, by name."""
-    async with store.read() as session:
-        known = {each.name: each for each in (await session.exec(select(Endpoint))).all()}
-    return Endpoints(endpoints=[_view(settings, name, known.get(name)) for name in sorted(settings.endpoints)])
+    return Endpoints(endpoints=[EndpointView.model_validate(each) for each in await listed(store, settings)])
 
 
 @router.post(
@@ -47,16 +45,7 @@ async def endpoints(settings: InSettings, store: InStore) -> Endpoints:
 )
 async def enable(name: Name, settings: InSettings, store: InStore, operator: InOperator) -> EndpointView:
     """Let webhooks go to an endpoint again. What failed meanwhile stays so."""
-    if name not in settings.endpoints:
-        raise Problem(404, "not_found", f"there is no endpoint {name!r} in SOJOURN_ENDPOINTS")
-    async with store.write() as session:
-        row = await session.get(Endpoint, name, with_for_update=True)
-        if row is not None and row.disabled_at is not None:
-            session.add(operator.did("enable", subject=name, details={"disabled": row.reason}))
-            row.disabled_at, row.reason = None, ""
-    return _view(settings, name, None)
-
-
-def _view(settings: Settings, name: str, row: Endpoint | None) -> EndpointView:
-    host = urlsplit(settings.endpoints[name].url).hostname or ""
-    return EndpointView(name=name, host=host, disabled_at=row.disabled_at if row else None, reason=row.reason if row else "")
+    try:
+        return EndpointView.model_validate(await enable_again(store, settings, name, operator))
+    except NoEndpoint as why:
+        raise Problem(404, "not_found", str(why)) from None

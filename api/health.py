@@ -16,6 +16,7 @@ from temporalio.service import RPCError
 from api.access import InSettings, InStore, InTemporal
 from api.errors import Problem, problems
 from events.claim import to_route
+from events.stops import open_stops
 from store.columns import Moment
 from store.session import Store
 from store.tables import AcceptedEvent
@@ -40,13 +41,25 @@ class Backlog(Part):
     oldest: datetime | None = None
 
 
+class Stopped(BaseModel):
+    """A kill switch that is thrown: of everything (`all`), a `journey` or a `channel`, since when."""
+
+    scope: str
+    name: str
+    since: datetime
+
+
 class Health(BaseModel):
-    """`degraded`: events are accepted, and act when Temporal is back. `down`: nothing can be accepted."""
+    """`degraded`: events are accepted, and act when Temporal is back. `down`: nothing can be accepted.
+
+    What an operator has `stopped` is no fault, and changes no status.
+    """
 
     status: Literal["ok", "degraded", "down"]
     database: Part
     temporal: Part
     router: Backlog
+    stopped: list[Stopped]
 
 
 class Ready(BaseModel):
@@ -55,12 +68,12 @@ class Ready(BaseModel):
 
 @router.get("/healthz", summary="Say how each part is", responses={503: {"model": Health, "description": "The database is away."}})
 async def health(response: Response, settings: InSettings, store: InStore, temporal: InTemporal) -> Health:
-    """Say how the database, Temporal and the router's backlog are. 200 as long as events can be accepted."""
-    server, backlog = await asyncio.gather(_temporal(temporal, settings.temporal_address), _backlog(store))
+    """Say how the database, Temporal and the router's backlog are, and what is stopped. 200 as long as events can be accepted."""
+    server, (backlog, stopped) = await asyncio.gather(_temporal(temporal, settings.temporal_address), _database(store))
     database = Part(ok=backlog.ok, detail=backlog.detail)
     status: Literal["ok", "degraded", "down"] = "down" if not database.ok else "ok" if server.ok else "degraded"
     response.status_code = 503 if status == "down" else 200
-    return Health(status=status, database=database, temporal=server, router=backlog)
+    return Health(status=status, database=database, temporal=server, router=backlog, stopped=stopped)
 
 
 @router.get(
@@ -68,7 +81,7 @@ async def health(response: Response, settings: InSettings, store: InStore, tempo
 )
 async def ready(store: InStore) -> Ready:
     """Answer 200 when events can be accepted: the database is there, with its tables."""
-    backlog = await _backlog(store)
+    backlog, _ = await _database(store)
     if not backlog.ok:
         raise Problem(503, "not_ready", f"not ready: {backlog.detail}")
     return Ready()
@@ -86,12 +99,13 @@ async def _temporal(client: Client | None, address: str) -> Part:
     return Part(ok=ok, detail="" if ok else f"Temporal at {address} says that it is not serving")
 
 
-async def _backlog(store: Store) -> Backlog:
+async def _database(store: Store) -> tuple[Backlog, list[Stopped]]:
     waiting = select(AcceptedEvent.accepted_at).where(to_route).limit(COUNTED).subquery()
     count_them = select(func.count(), func.min(waiting.c.accepted_at, type_=Moment)).select_from(waiting)
     try:
         async with asyncio.timeout(PATIENCE), store.read() as session:
             count, oldest = (await session.exec(count_them)).one()
-            return Backlog(ok=True, waiting=count, oldest=oldest)
+            stopped = [Stopped(scope=each.scope, name=each.name, since=each.at) for each in await open_stops(session)]
+            return Backlog(ok=True, waiting=count, oldest=oldest), stopped
     except (SQLAlchemyError, OSError, TimeoutError) as error:
-        return Backlog(ok=False, detail=f"the database does not answer: {error}"[:200])
+        return Backlog(ok=False, detail=f"the database does not answer: {error}"[:200]), []

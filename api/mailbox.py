@@ -14,6 +14,7 @@ from fastapi.templating import Jinja2Templates
 
 from api.letters import Facets, Letter, RowId, Selection, Sheet, facets_of, letter, sheet_of
 from api.overview import overviews
+from events.stops import open_stops
 from settings import CHANNEL_NAMES, Settings
 from store.session import Store
 
@@ -52,7 +53,8 @@ async def index(request: Request) -> Response:
     async with _store(request).read() as session:
         journeys = await overviews(session, _settings(request))
         messages = (await facets_of(session, Selection())).total
-    return _page(request, "index.html", journeys=journeys, messages=messages)
+        stopped = await open_stops(session)
+    return _page(request, "index.html", journeys=journeys, messages=messages, stopped=stopped)
 
 
 @router.get("/mailbox")

@@ -12,7 +12,7 @@ from api.access import ADMIN, InOperator, InStore
 from api.body import BoundedRoute
 from api.errors import Problem, problems
 from api.views import SuppressionView
-from events.suppress import lift, name_here, suppress, suppressed
+from events.suppress import lift, suppress, suppression
 
 router = APIRouter(route_class=BoundedRoute, tags=["People"], dependencies=ADMIN)
 
@@ -55,13 +55,10 @@ class Lifted(BaseModel):
 )
 async def look(channel: Channel, address: Address, store: InStore) -> SuppressionView:
     """Say since when and why nothing goes to an address on a channel."""
-    async with store.read() as session:
-        connection = await session.connection()
-        found = await suppressed(connection, [await name_here(connection, channel, _whole(address))])
-    here = [each for each in found if each["channel"] == channel]
-    if not here:
+    found = await suppression(store, channel, _whole(address))
+    if found is None:
         raise Problem(404, "not_found", f"that address is not suppressed on {channel!r}")
-    return SuppressionView(**here[0])
+    return SuppressionView(**found)
 
 
 @router.put("/v1/suppressions/{channel}/{address:path}", summary="Suppress an address", responses=SAY_WHY)

@@ -171,6 +171,11 @@ async def listed(store: Store, limit: int = 100) -> list[tuple[Stop, int]]:
     return [(stop, counts.get(stop.id or 0, 0)) for stop in found]
 
 
+async def open_stops(session: AsyncSession) -> Sequence[Stop]:
+    """Return the switches that are thrown, the latest first."""
+    return (await session.exec(latest.where(col(Stop.released_at).is_(None)))).all()
+
+
 async def waiting(store: Store, stop: Stop) -> int:
     """Return how many messages wait because of it."""
     async with store.read() as session:

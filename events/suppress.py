@@ -81,6 +81,14 @@ async def lift_here(
     return was is not None
 
 
+async def suppression(store: Store, channel: str, address: str) -> Mapping[str, Any] | None:
+    """Return since when and why nothing goes to that address on that channel; None if it may."""
+    async with store.read() as session:
+        connection = await session.connection()
+        found = await suppressed(connection, [await name_here(connection, channel, address)])
+    return next((each for each in found if each["channel"] == channel), None)
+
+
 async def suppressed(connection: AsyncConnection, names: Sequence[str]) -> Sequence[Mapping[str, Any]]:
     """Return the suppressions of these names, the eldest first: channel, cause, source and since when."""
     hashes = [hash_of(connection, name) for name in names]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 HOUSE = Path(__file__).parents[1]
-ENTRANCES = {"worker", "cli", "dev", "importing", "loading", "operating", "showing", "connecting", "settings"}
+ENTRANCES = {"addressing", "worker", "cli", "dev", "importing", "loading", "operating", "showing", "connecting", "settings"}
 FOLDERS = {"activities", "api", "bench", "demo", "deploy", "engine", "events", "journeys", "store", "tests", "workflows"}
 OURS = ENTRANCES | FOLDERS
 

@@ -243,7 +243,20 @@ async def test_with_everything_there_health_is_ok(settings: Settings, house: Sto
         "database": {"ok": True, "detail": ""},
         "temporal": {"ok": True, "detail": ""},
         "router": {"ok": True, "detail": "", "waiting": 0, "oldest": None},
+        "stopped": [],
     }
+
+
+async def test_health_names_what_is_stopped_and_is_no_worse_for_it(settings: Settings, house: Store) -> None:
+    by = {"X-Actor": "eve", "X-Reason": "wrong price"}
+    async with client(create_app(settings, house)) as api:
+        before = (await api.get("/healthz")).json()["status"]
+        stop = (await api.put("/v1/stops/channel/sms", headers={**ADMIN, **by})).json()
+        await api.put("/v1/stops/all", headers={**ADMIN, **by})
+        await api.post("/v1/stops/all/release", json={"choice": "send"}, headers={**ADMIN, **by})
+        health = (await api.get("/healthz")).json()
+    assert health["stopped"] == [{"scope": "channel", "name": "sms", "since": stop["at"]}]
+    assert health["status"] == before
 
 
 async def test_the_list_of_journeys_says_what_starts_reaches_and_ends_them(admin: httpx.AsyncClient, house: Store) -> None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from store.session import Store
-from store.tables import InboxCard
+from store.tables import InboxCard, Stop
 from tests.api.mailroom import NOON, app, item, mailroom, put, run
 
 
@@ -205,6 +205,18 @@ async def test_the_landing_page_leads_to_everything_and_lists_open_runs(store: S
     assert "2 open" in page
     assert 'href="http://temporal.test/namespaces/default/workflows/onboarding%2Fbob"' in page
     assert "winback%2Fbob" not in page
+
+
+async def test_what_is_stopped_is_said_first_on_the_landing_page(store: Store, client: httpx.AsyncClient) -> None:
+    assert "stopped" not in (await client.get("/")).text
+    why = "the <b>wrong</b> price"
+    released = Stop(scope="channel", name="sms", actor="eve", reason=why, at=NOON, released_at=NOON)
+    await put(store, Stop(scope="all", name="", actor="eve", reason=why, at=NOON), released)
+    page = (await client.get("/")).text
+    assert "Everything is stopped" in page
+    assert "by eve: the &lt;b&gt;wrong&lt;/b&gt; price" in page
+    assert "sojourn release all" in page
+    assert "sms" not in page
 
 
 async def test_a_journey_that_left_the_code_with_runs_open_says_what_to_do(store: Store, client: httpx.AsyncClient) -> None:

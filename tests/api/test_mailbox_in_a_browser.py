@@ -14,7 +14,8 @@ import uvicorn
 from playwright.async_api import Browser, async_playwright
 
 from store.session import Store
-from tests.api.mailroom import app, item, mailroom, put
+from store.tables import Stop
+from tests.api.mailroom import NOON, app, item, mailroom, put
 
 CHROMIUM = Path("/usr/bin/chromium")
 QUIETLY = [
@@ -75,6 +76,7 @@ async def test_every_page_fits_a_phone(store: Store, address: str, browser: Brow
     long = "x" * 200
     channels = ("email", "sms", "push", "in_app")
     await put(store, *(item(channel=channel, recipient=long, subject=long, text=long, template=long) for channel in channels))
+    await put(store, Stop(scope="journey", name=long, actor="eve", reason=long, at=NOON))
     context = await browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme)
     page = await context.new_page()
     complaints: list[str] = []
