@@ -31,12 +31,12 @@ TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]+")
 
 
 class EndpointSetting(BaseModel):
-    """Where webhooks go, and the secret that signs them (Standard Webhooks: `whsec_` and base64)."""
+    """Where webhooks go, and the secrets that sign them, several while one is rotated (Standard Webhooks: `whsec_` and base64)."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
     url: str
-    secret: SecretStr
+    secrets: list[SecretStr] = Field(min_length=1, max_length=10)
 
     @field_validator("url")
     @classmethod
@@ -50,26 +50,30 @@ class EndpointSetting(BaseModel):
             raise ValueError("the url of an endpoint is like https://hooks.example/sojourn")
         return url
 
-    @field_validator("secret")
+    @field_validator("secrets")
     @classmethod
-    def _a_secret(cls, secret: SecretStr) -> SecretStr:
-        prefix, _, encoded = secret.get_secret_value().partition("_")
-        try:
-            long_enough = len(b64decode(encoded, validate=True)) >= SECRET_BYTES
-        except binascii.Error:
-            long_enough = False
-        if prefix != "whsec" or not long_enough:
-            raise ValueError(f"the secret of an endpoint is `whsec_` and the base64 of at least {SECRET_BYTES} random bytes")
-        return secret
+    def _that_sign(cls, secrets: list[SecretStr]) -> list[SecretStr]:
+        if not all(_signs(each.get_secret_value()) for each in secrets):
+            raise ValueError(f"each secret of an endpoint is `whsec_` and the base64 of at least {SECRET_BYTES} random bytes")
+        return secrets
 
     def signed(self, id: str, body: bytes, at: datetime) -> dict[str, str]:
-        """Return the headers of an attempt at that time (Standard Webhooks); the id is the same in every one."""
+        """Return the headers of an attempt at that time (Standard Webhooks), signed with each secret; the id is always the same."""
+        known = (Webhook(each.get_secret_value()) for each in self.secrets)
         return {
             "content-type": "application/json",
             "webhook-id": id,
             "webhook-timestamp": str(int(at.timestamp())),
-            "webhook-signature": Webhook(self.secret.get_secret_value()).sign(id, at.astimezone(UTC), body.decode()),
+            "webhook-signature": " ".join(each.sign(id, at.astimezone(UTC), body.decode()) for each in known),
         }
+
+
+def _signs(secret: str) -> bool:
+    prefix, _, encoded = secret.partition("_")
+    try:
+        return prefix == "whsec" and len(b64decode(encoded, validate=True)) >= SECRET_BYTES
+    except binascii.Error:
+        return False
 
 
 @cache

@@ -30,7 +30,7 @@ from workflows.messages import Email, InApp, Push, Sms
 
 MINUTE = timedelta(minutes=1)
 CLOCK = Clock(NOON + timedelta(hours=1))
-TEAM = {"team": EndpointSetting(url="https://ours.example/hook", secret=SecretStr("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"))}
+TEAM = {"team": EndpointSetting(url="https://ours.example/hook", secrets=[SecretStr("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")])}
 RECEIPT = Email("note", transactional=True)
 
 

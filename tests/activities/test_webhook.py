@@ -36,7 +36,7 @@ PARCEL = parcel(
 
 
 def endpoint(url: str) -> EndpointSetting:
-    return EndpointSetting(url=url, secret=SecretStr(SECRET))
+    return EndpointSetting(url=url, secrets=[SecretStr(SECRET)])
 
 
 @dataclass
@@ -94,6 +94,18 @@ async def test_the_receiver_can_verify_it_with_the_standards_own_library(ground:
     for wrong, body in ((late, request.body), (other, request.body), (headers, request.body.replace(b"7", b"8"))):
         with pytest.raises(WebhookVerificationError):
             Verifier(SECRET).verify(body, wrong)
+
+
+async def test_while_a_secret_is_rotated_the_receiver_may_know_either(ground: Ground) -> None:
+    new = "whsec_dGhpcyBpcyBhIG5ld2VyIHNlY3JldCBvZiBvdXJz"
+    ground.webhook.endpoints["crm"].secrets.insert(0, SecretStr(new))
+    await ground.deliver()
+    (request,) = ground.server.requests
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    for secret in (new, SECRET):
+        assert Verifier(secret).verify(request.body, headers)["data"] == DATA
+    with pytest.raises(WebhookVerificationError):
+        Verifier("whsec_YW5vdGhlciBzZWNyZXQgdGhhdCBub2JvZHkgaGFz").verify(request.body, headers)
 
 
 async def test_every_attempt_has_the_same_id(ground: Ground) -> None:
@@ -239,11 +251,11 @@ async def test_a_webhook_whose_endpoints_are_not_set_fails_and_says_so(house: Ho
 @pytest.mark.parametrize(
     ("setting", "why"),
     [
-        ({"url": "ftp://hooks.example", "secret": SECRET}, "is like https://"),
-        ({"url": "https://me:secret@hooks.example", "secret": SECRET}, "is like https://"),
-        ({"url": "https://hooks.example:99999", "secret": SECRET}, "is like https://"),
-        ({"url": "https://hooks.example", "secret": "hunter2"}, "`whsec_` and the base64 of at least 24"),
-        ({"url": "https://hooks.example", "secret": "whsec_c2hvcnQ="}, "`whsec_` and the base64 of at least 24"),
+        ({"url": "ftp://hooks.example", "secrets": [SECRET]}, "is like https://"),
+        ({"url": "https://me:secret@hooks.example", "secrets": [SECRET]}, "is like https://"),
+        ({"url": "https://hooks.example:99999", "secrets": [SECRET]}, "is like https://"),
+        ({"url": "https://hooks.example", "secrets": ["hunter2"]}, "`whsec_` and the base64 of at least 24"),
+        ({"url": "https://hooks.example", "secrets": [SECRET, "whsec_c2hvcnQ="]}, "`whsec_` and the base64 of at least 24"),
     ],
 )
 def test_an_endpoint_that_cannot_be_is_refused(setting: dict[str, Any], why: str) -> None:

@@ -23,7 +23,7 @@ WRITE = {"Authorization": f"Bearer {DEVELOPMENT_WRITE_KEY}"}
 
 @pytest.fixture
 def settings(sqlite: SqliteDatabases) -> Settings:
-    crm = EndpointSetting(url="https://crm.example/hooks", secret=SecretStr("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"))
+    crm = EndpointSetting(url="https://crm.example/hooks", secrets=[SecretStr("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")])
     return Settings(database_url=sqlite.migrated(), endpoints={"crm": crm}, _env_file=None)
 
 

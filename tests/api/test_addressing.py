@@ -26,7 +26,7 @@ THEN = datetime(2025, 1, 6, 12, tzinfo=UTC)
 def database(sqlite: SqliteDatabases, monkeypatch: pytest.MonkeyPatch) -> str:
     url = sqlite.migrated()
     monkeypatch.setenv("SOJOURN_DATABASE_URL", url)
-    at = {"url": "https://crm.example/in?token=t0ken", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+    at = {"url": "https://crm.example/in?token=t0ken", "secrets": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]}
     monkeypatch.setenv("SOJOURN_ENDPOINTS", json.dumps({"crm": at}))
     return url
 

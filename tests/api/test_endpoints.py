@@ -21,7 +21,7 @@ THEN = datetime(2025, 1, 6, 12, tzinfo=UTC)
 
 @pytest.fixture
 async def api(settings: Settings, house: Store) -> httpx.AsyncClient:
-    named = {name: {"url": f"https://{name}.example/in?token=t0ken", "secret": SECRET} for name in ("crm", "billing")}
+    named = {name: {"url": f"https://{name}.example/in?token=t0ken", "secrets": [SECRET]} for name in ("crm", "billing")}
     known = Settings(_env_file=None, database_url=settings.database_url, endpoints=named)
     async with house.write() as session:
         session.add(Endpoint(name="crm", disabled_at=THEN, reason="it answered 410, so it is gone"))

@@ -38,7 +38,7 @@ def answering(team: WebServer, status: int, **headers: str) -> None:
 
 
 def endpoint(team: WebServer) -> EndpointSetting:
-    return EndpointSetting(url=f"{team.url}/hook", secret=SecretStr(SECRET))
+    return EndpointSetting(url=f"{team.url}/hook", secrets=[SecretStr(SECRET)])
 
 
 async def something_to_tell(store: Store) -> str:
