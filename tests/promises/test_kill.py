@@ -43,6 +43,13 @@ def is_as_it_should(up: House) -> bool:
     return about(up, STAYING) == once(STAYING, "welcome", "tips") and left <= once(LEAVING, "welcome")
 
 
+HASTE = [pytest.param("hasty", id="in haste"), pytest.param("", id="as it is", marks=pytest.mark.soak)]
+
+
+def start_worker(up: House, haste: str) -> None:
+    up.start_worker("tests.promises.failing_worker", "0", haste)
+
+
 async def begin_and_die(up: House, *worker: str) -> None:
     """Let everybody arrive, and the worker die when it has written to some."""
     up.start_worker("tests.promises.failing_worker", "60", *worker)
@@ -52,10 +59,13 @@ async def begin_and_die(up: House, *worker: str) -> None:
     assert 60 <= up.arrived().total() < len(PEOPLE)
 
 
-async def test_every_run_ends_and_every_message_arrives_once_though_the_worker_is_killed_between_them(up: House) -> None:
-    await begin_and_die(up)
+@pytest.mark.parametrize("haste", HASTE)
+async def test_every_run_ends_and_every_message_arrives_once_though_the_worker_is_killed_between_them(
+    up: House, haste: str
+) -> None:
+    await begin_and_die(up, haste)
     await up.tell("left", LEAVING)
-    up.start_worker()
+    start_worker(up, haste)
     await up.tell("acted", STAYING)
 
     await have_ended(up, completed=len(STAYING), exited=len(LEAVING))
@@ -111,9 +121,10 @@ async def test_what_is_accepted_while_temporal_is_away_acts_when_it_is_back(up: 
     assert up.arrived() == once(PEOPLE[:70], "welcome", "tips")
 
 
-async def test_a_run_terminated_in_temporal_lets_its_person_enter_again_within_a_minute(up: House) -> None:
+@pytest.mark.parametrize("haste", HASTE)
+async def test_a_run_terminated_in_temporal_lets_its_person_enter_again_within_a_minute(up: House, haste: str) -> None:
     person, *_ = PEOPLE
-    up.start_worker()
+    start_worker(up, haste)
     await up.introduce([person])
     workflow_id = (await up.ask(person)).json()["workflow_id"]
     await up.eventually(lambda: up.arrived().total() == 1, 30)
