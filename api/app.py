@@ -107,9 +107,8 @@ def create_app(settings: Settings, store: Store | None = None, temporal: Client 
     if store is not None:
         _stand_on(app, store)
     handle_errors(app)
-    app.routes.extend(collect.router.routes)  # not included: that puts a layer of FastAPI's around each
-    for part in PARTS:
-        app.include_router(part.router)
+    for part in (collect, *PARTS):
+        app.routes.extend(part.router.routes)  # not included: FastAPI would build each route anew, for each app, when it is asked for
     return app
 
 

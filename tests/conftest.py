@@ -13,10 +13,10 @@ from temporalio.client import Client
 from connecting import data_converter
 from engine.prepare import prepare
 from engine.server import serve
-from tests.databases import databases, postgresql, sqlite
+from tests.databases import databases, opened, postgresql, sqlite
 from tests.sharing import LAST, Shares
 
-__all__ = ["databases", "postgresql", "sqlite"]
+__all__ = ["databases", "opened", "postgresql", "sqlite"]
 
 SERVER = "SOJOURN_TEST_TEMPORAL"
 

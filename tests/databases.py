@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
 from engine.postgres import PostgresMissing, throwaway_postgres
+from settings import DEVELOPMENT_ERASURE_KEY
 from store.migrate import migrate
+from store.session import Store
 
 
 class Databases(Protocol):
@@ -95,3 +97,11 @@ def databases(request: pytest.FixtureRequest) -> Databases:
     """Databases of either kind, one after the other."""
     made: Databases = request.getfixturevalue(request.param)
     return made
+
+
+@pytest.fixture(scope="module")
+async def opened(database_url: str) -> AsyncIterator[Store]:
+    """The store of a module whose tests share a database: each statement is compiled once."""
+    store = Store(database_url, erasure_key=DEVELOPMENT_ERASURE_KEY)
+    yield store
+    await store.close()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from store.session import Store
 from tests.activities.house import JOURNEYS_HERE, House, write_templates
 from tests.databases import Databases
 from tests.stage import only, under
@@ -19,10 +20,9 @@ def database_url(databases: Databases) -> str:
 
 
 @pytest.fixture
-async def house(database_url: str, tmp_path: Path) -> AsyncIterator[House]:
+async def house(opened: Store, tmp_path: Path) -> AsyncIterator[House]:
     write_templates(tmp_path)
     with only(JOURNEYS_HERE), under(Policy(quiet_hours={})):
-        built = House(database_url, tmp_path)
+        built = House(opened, tmp_path)
         await built.settle()
         yield built
-        await built.store.close()

@@ -14,7 +14,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.all import activities
 from activities.transport import Parcel, Transport
-from settings import DEVELOPMENT_ERASURE_KEY, Settings
+from settings import Settings
 from store.session import Store
 from store.tables import AcceptedEvent, Consent, Delivery, Device, InboxCard, MailboxItem, Person, Run
 from workflows.definition import Event, journey
@@ -92,9 +92,10 @@ class Provider:
 class House:
     """One person, who entered `greeting` at noon. Tests share a database, and each has a person of its own."""
 
-    def __init__(self, database_url: str, folder: Path) -> None:
-        self.store, self.folder = Store(database_url, erasure_key=DEVELOPMENT_ERASURE_KEY), folder
-        self.settings = Settings(_env_file=None, database_url=database_url, journeys=folder)
+    def __init__(self, store: Store, folder: Path) -> None:
+        self.store, self.folder = store, folder
+        url = store.engine.url.render_as_string(hide_password=False)
+        self.settings = Settings(_env_file=None, database_url=url, journeys=folder)
         self.providers: dict[str, Transport] | None = {}
         self.user_id = f"ada-{uuid4().hex[:8]}"
         self.device = f"device of {self.user_id}"

@@ -152,7 +152,7 @@ async def test_of_somebody_who_was_erased_nothing_is_kept(house: House) -> None:
 
 
 async def test_it_is_an_event_of_whoever_its_person_turned_out_to_be(house: House) -> None:
-    visitor = House(house.settings.database_url, house.folder)
+    visitor = House(house.store, house.folder)
     await visitor.settle()
     for each in (house, visitor):
         await each.add(Identity(name=each.user_id, person_id=each.person_id))
@@ -163,7 +163,6 @@ async def test_it_is_an_event_of_whoever_its_person_turned_out_to_be(house: Hous
     assert row is not None
     assert row.person_id == house.person_id
     assert [each.data["message"] for each in await told(house)] == [row.key]
-    await visitor.store.close()
 
 
 async def test_in_a_played_stream_it_happens_by_the_clock_of_the_run(house: House) -> None:

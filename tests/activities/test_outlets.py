@@ -125,10 +125,9 @@ async def test_a_channel_without_settings_fails_and_names_them(house: House) -> 
 
 async def test_templates_count_what_the_person_did_and_nobody_else(house: House) -> None:
     write_template(house.folder, "sms/count.txt", "{{ did('Commit Pushed') }} {{ did('Commit Pushed', area='docs', files=2) }}")
-    other = House(house.settings.database_url, house.folder)
+    other = House(house.store, house.folder)
     await other.settle()
     await other.happen("Commit Pushed", area="docs", files=2)
-    await other.store.close()
     await house.happen("Commit Pushed", area="docs", files=2)
     await house.happen("Commit Pushed", area="src", files=2)
     await house.happen("Commit Pushed", status="unknown", area="docs", files=2)

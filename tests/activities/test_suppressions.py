@@ -61,12 +61,11 @@ async def test_a_number_is_suppressed_for_texts(house: House) -> None:
 
 async def test_everybody_who_uses_the_address_is_concerned(house: House, address: str) -> None:
     await suppress(house.store, "email", address, "hard_bounce", "resend", NOON)
-    other = House(house.settings.database_url, house.folder)
+    other = House(house.store, house.folder)
     await other.settle()
     await other.change_person(email=address)
 
     assert await other.send() == SUPPRESSED
-    await other.store.close()
 
 
 async def test_a_whole_person_is_suppressed_on_every_channel(house: House) -> None:
@@ -120,11 +119,10 @@ async def test_it_outlives_the_erasure_of_who_used_the_address(house: House, add
     await suppress(house.store, "email", address, "complaint", "resend", NOON)
     assert await erase(house.store, house.user_id, BY)
 
-    again = House(house.settings.database_url, house.folder)
+    again = House(house.store, house.folder)
     await again.settle()
     await again.change_person(email=address)
     assert await again.send() == SUPPRESSED
-    await again.store.close()
 
 
 async def test_it_waits_for_the_lock_of_everybody_who_uses_the_address(house: House, address: str) -> None:

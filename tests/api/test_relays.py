@@ -17,6 +17,7 @@ from api.app import create_app
 from events.erase import erase
 from events.operators import Operator
 from events.suppress import lift
+from store.session import Store
 from store.tables import AcceptedEvent, Consent, Identity
 from store.tagging import mail_name
 from tests.activities.house import JOURNEYS_HERE, NOON, House, Provider, write_templates
@@ -37,11 +38,11 @@ def database_url(sqlite: SqliteDatabases) -> str:
 
 
 @pytest.fixture
-async def house(database_url: str, tmp_path: Path) -> AsyncIterator[House]:
+async def house(opened: Store, tmp_path: Path) -> AsyncIterator[House]:
     """A house that has sent Ada a mail, over SMTP."""
     write_templates(tmp_path)
     with only(JOURNEYS_HERE), under(Policy(quiet_hours={})):
-        built = House(database_url, tmp_path)
+        built = House(opened, tmp_path)
         await built.settle()
         built.configure(**known())
         await built.add(Identity(name=built.user_id, person_id=built.person_id))
@@ -49,7 +50,6 @@ async def house(database_url: str, tmp_path: Path) -> AsyncIterator[House]:
         built.live(email=Provider(), sms=Provider())
         await built.send()
         yield built
-        await built.store.close()
 
 
 @pytest.fixture

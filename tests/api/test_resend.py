@@ -20,6 +20,7 @@ from api.resend import signed_id
 from events.erase import erase
 from events.operators import Operator
 from events.suppress import lift
+from store.session import Store
 from store.tables import AcceptedEvent, Identity, Suppression
 from store.tagging import MESSAGE, tag_of
 from tests.activities.house import EMAIL, JOURNEYS_HERE, NOON, House, Provider, write_templates
@@ -104,11 +105,11 @@ def database_url(databases: Databases) -> str:
 
 
 @pytest.fixture
-async def house(database_url: str, tmp_path: Path) -> AsyncIterator[House]:
+async def house(opened: Store, tmp_path: Path) -> AsyncIterator[House]:
     """A house that has sent Ada an e-mail, which Resend calls `provider-1 …`."""
     write_templates(tmp_path)
     with only(JOURNEYS_HERE), under(Policy(quiet_hours={})):
-        built = House(database_url, tmp_path)
+        built = House(opened, tmp_path)
         await built.settle()
         built.configure(resend_webhook_secrets=[SecretStr(OLD), SecretStr(SECRET)])
         await built.add(Identity(name=built.user_id, person_id=built.person_id))
@@ -116,7 +117,6 @@ async def house(database_url: str, tmp_path: Path) -> AsyncIterator[House]:
         built.live(email=Named(built.user_id), sms=Provider())
         await built.send()
         yield built
-        await built.store.close()
 
 
 class Named(Provider):

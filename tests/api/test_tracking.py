@@ -40,18 +40,17 @@ def database_url(databases: Databases) -> str:
 
 
 @pytest.fixture
-async def house(database_url: str, tmp_path: Path) -> AsyncIterator[House]:
+async def house(opened: Store, tmp_path: Path) -> AsyncIterator[House]:
     """A house that has sent Ada an e-mail with two links."""
     write_templates(tmp_path)
     body = f'<a href="{SHOP.replace("&", "&amp;")}">a</a> <a href="https://shop.example/b">b</a>'
     write_template(tmp_path, "email/links.mjml", f"subject: Links\n---\n{MJML.format(body)}")
     with only(JOURNEYS_HERE), under(Policy(quiet_hours={})):
-        built = House(database_url, tmp_path)
+        built = House(opened, tmp_path)
         await built.settle()
         await built.add(Identity(name=built.user_id, person_id=built.person_id))
         await built.send("email", "links", data={})
         yield built
-        await built.store.close()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from events.calls import Clock, understand
 from events.erase import erase
 from events.operators import Operator
 from store.links import PREFERENCES, UNSUBSCRIBE, Ticket, read_token, token
+from store.session import Store
 from store.tables import Consent, Identity, Merge, Person
 from tests.activities.house import JOURNEYS_HERE, NOON, House, write_templates
 from tests.databases import Databases
@@ -34,13 +35,12 @@ def database_url(databases: Databases) -> str:
 
 
 @pytest.fixture
-async def house(database_url: str, tmp_path: Path) -> AsyncIterator[House]:
+async def house(opened: Store, tmp_path: Path) -> AsyncIterator[House]:
     write_templates(tmp_path)
     with only(JOURNEYS_HERE), under(Policy(quiet_hours={}, topics=(NEWS,))):
-        built = House(database_url, tmp_path)
+        built = House(opened, tmp_path)
         await built.settle()
         yield built
-        await built.store.close()
 
 
 @pytest.fixture
