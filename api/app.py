@@ -108,7 +108,7 @@ def create_app(settings: Settings, store: Store | None = None, temporal: Client 
         _stand_on(app, store)
     handle_errors(app)
     for part in (collect, *PARTS):
-        app.routes.extend(part.router.routes)  # not included: FastAPI would build each route anew, for each app, when it is asked for
+        app.routes.extend(part.router.routes)  # not included: FastAPI would build each anew, in each app
     return app
 
 
