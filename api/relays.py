@@ -14,7 +14,7 @@ from api.errors import Problem
 from api.relay_signatures import is_mailguns, is_postmarks, is_sendgrids
 from api.sns import Unreachable, confirm, is_ours
 from events import mailgun, postmark, sendgrid, ses
-from events.mailed import Left, Told, an_object, take_in
+from events.mailed import Told, an_object, take_in
 from events.wire import read_json
 from store.session import Store
 
@@ -45,7 +45,7 @@ async def from_ses(request: Request, settings: InSettings, store: InStore) -> Re
         _refuse_unless(await is_ours(message, topics, now))
         if message["Type"] == "SubscriptionConfirmation":
             await confirm(message)
-            return Response(status_code=204)
+            return await _taken(store, [])
     except Unreachable as error:
         raise Problem(503, "unavailable", f"{error}; SNS is to try again") from error
     try:
@@ -60,7 +60,8 @@ async def from_mailgun(request: Request, settings: InSettings, store: InStore) -
     """Take in what Mailgun tells of a mail."""
     keys = _configured(_plain(settings.mailgun_webhook_keys), "Mailgun", "SOJOURN_MAILGUN_WEBHOOK_KEYS")
     said, now = await request.json(), datetime.now(UTC)
-    _refuse_unless(is_mailguns(an_object(said).get("signature"), keys, now))
+    # The second is a parent account's, of what its subaccounts send.
+    _refuse_unless(any(is_mailguns(an_object(said).get(name), keys, now) for name in ("signature", "parent-signature")))
     return await _taken(store, [mailgun.told(said, now)])
 
 
@@ -87,8 +88,8 @@ def _refuse_unless(it_fits: bool) -> None:
         raise Problem(401, "unauthorized", "the signature, or the password, does not fit, or is more than a day old")
 
 
-async def _taken(store: Store, news: Iterable[Told | Left | None]) -> Response:
+async def _taken(store: Store, news: Iterable[Told | None]) -> Response:
     for each in news:
         if each is not None:
             await take_in(store, each)
-    return Response(status_code=204)
+    return Response(status_code=200)  # Mailgun and Postmark go on trying after any other that says the same

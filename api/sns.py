@@ -19,9 +19,11 @@ from cryptography.x509 import load_pem_x509_certificate
 from api.relay_signatures import is_recent
 from events.calls import moment
 
+OF_SUBSCRIPTIONS = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
 FIELDS = {
     "Notification": ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
-    "SubscriptionConfirmation": ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
+    "SubscriptionConfirmation": OF_SUBSCRIPTIONS,
+    "UnsubscribeConfirmation": OF_SUBSCRIPTIONS,
 }
 HASHES = {"1": SHA1, "2": SHA256}
 # A region begins with letters: at `sns.s3.amazonaws.com` is whatever somebody has put into a bucket called sns.

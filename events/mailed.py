@@ -25,7 +25,8 @@ from store.tables import AcceptedEvent
 class Told:
     """Something that happened to a mail, and the address to which nothing is to go any more, with the cause; '' if it may.
 
-    `mail` is its Message-ID, or the name in that, of a message whose key is not told.
+    `mail` is its Message-ID, or the name in that, of a message whose key is not told. `left` says that its reader has told who
+    carries it that they want no more of its kind.
     """
 
     outcome: Outcome
@@ -33,45 +34,28 @@ class Told:
     address: str = ""
     cause: str = ""
     mail: str = ""
+    left: bool = False
 
 
-@dataclass(frozen=True)
-class Left:
-    """Its reader has told who carried the mail, at that time, that they want no more of its kind."""
+async def take_in(store: Store, news: Told) -> None:
+    """Act on it, once: the address is suppressed before anybody hears why. What is told again, or late, changes nothing more.
 
-    mail: str
-    source: str
-    at: datetime
-
-
-async def take_in(store: Store, news: Told | Left) -> None:
-    """Act on it, once. What is told again, or late, changes nothing more."""
-    match news:
-        case Told():
-            await _learn(store, news)
-        case Left():
-            await _let_go(store, news)
-
-
-async def _learn(store: Store, news: Told) -> None:
-    """Let the ledger and the journeys know; the address is suppressed before anybody hears why."""
-    outcome = replace(news.outcome, key=(await _ticket(store, news.mail)).message) if news.mail else news.outcome
+    Whoever has left leaves the topic of that mail, unless they have said something of it since.
+    """
+    outcome = replace(news.outcome, key=await _key(store, news.mail)) if news.mail else news.outcome
     if news.address and not await _is_known(store, outcome):
         await suppress(store, "email", news.address, news.cause, news.source, outcome.at)
-    await came(store, outcome)
+    row = await came(store, outcome)
+    if row is not None and news.left:
+        ticket = Ticket(row.person_id, row.key, row.topic, row.channel)
+        await unsubscribe(store, ticket, news.source, Clock(datetime.now(UTC)), said_at=outcome.at)
 
 
-async def _let_go(store: Store, news: Left) -> None:
-    ticket = await _ticket(store, news.mail)
-    if ticket.message:
-        await unsubscribe(store, ticket, news.source, Clock(datetime.now(UTC)), said_at=news.at)
-
-
-async def _ticket(store: Store, mail: str) -> Ticket:
-    """Return what that mail's own link to leave says: whose it is, and of which message and topic; of none of ours, nothing."""
+async def _key(store: Store, mail: str) -> str:
+    """Return the key of the message of that mail; '' if it is none of ours."""
     async with store.read() as session:
         row = await named(session, "email", mail)
-        return Ticket(row.person_id, row.key, row.topic, row.channel) if row is not None else Ticket(0)
+        return row.key if row is not None else ""
 
 
 async def _is_known(store: Store, outcome: Outcome) -> bool:

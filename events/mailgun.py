@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from events.mailed import Left, Told, address_of, an_object, cause_of, clicked, opened, when
+from events.mailed import Told, address_of, an_object, cause_of, clicked, opened, when
 from events.outcomes import Outcome, What
 
 KINDS: Mapping[str, What] = {
@@ -16,15 +16,19 @@ KINDS: Mapping[str, What] = {
     "opened": "opened",
     "clicked": "clicked",
     "rejected": "failed",
+    "unsubscribed": "sent",  # whoever leaves by its link has it
 }
-FAILED: Mapping[str, What] = {"permanent": "bounced"}  # after a temporary one Mailgun tries again
-HARD = ("bounce", "suppress-bounce")
+LISTED = {
+    "suppress-bounce": "hard_bounce",
+    "suppress-complaint": "complaint",
+    "suppress-unsubscribe": "",
+}  # why it was not even tried
 LEFT = ("unsubscribed", "suppress-unsubscribe")
-COMPLAINED = "suppress-complaint"  # the reason why a mail was not sent
+PEOPLES = ("", "gmail")  # a `bot` that fetches for somebody who opens the mail
 SOURCE = "mailgun"
 
 
-def told(body: Any, now: datetime) -> Told | Left | None:
+def told(body: Any, now: datetime) -> Told | None:
     """Read the body of a webhook; None if it tells nothing of an e-mail that we act on.
 
     https://documentation.mailgun.com/docs/mailgun/user-manual/events/events
@@ -33,25 +37,31 @@ def told(body: Any, now: datetime) -> Told | Left | None:
     kind, reason = str(data.get("event")), str(data.get("reason"))
     mail = str(an_object(an_object(data.get("message")).get("headers")).get("message-id") or "")
     at = when(data.get("timestamp"), now)
-    if kind in LEFT or reason in LEFT:
-        return Left(mail, SOURCE, at)
-    what = FAILED.get(str(data.get("severity"))) if kind == "failed" else KINDS.get(kind)
+    what = _failed(data, reason) if kind == "failed" else KINDS.get(kind)
     if what is None:
         return None
     details = _details(what, data)
-    cause = "complaint" if reason == COMPLAINED else cause_of(what, details)
-    id = data.get("id") or f"{mail} {kind} {data.get('timestamp')}"
+    cause = LISTED.get(reason, "") if what == "failed" else cause_of(what, details)
+    id = f"{data.get('id') or f'{mail} {kind}'} {data.get('timestamp')}"  # its ids are unlike each other within a day
     outcome = Outcome(what, f"{SOURCE}/{id}", at, channel="email", details=details)
-    return Told(outcome, SOURCE, address_of(data.get("recipient")) if cause else "", cause, mail)
+    left = kind in LEFT or (what == "failed" and reason in LEFT)
+    return Told(outcome, SOURCE, address_of(data.get("recipient")) if cause else "", cause, mail, left)
+
+
+def _failed(data: Mapping[str, Any], reason: str) -> What | None:
+    """Say what a failure is: nothing yet if it is temporary, for Mailgun tries again."""
+    if data.get("severity") != "permanent":
+        return None
+    return "failed" if reason in LISTED else "bounced"
 
 
 def _details(what: What, data: Mapping[str, Any]) -> dict[str, Any]:
     client = an_object(data.get("client-info"))
-    agent, machine = client.get("user-agent"), bool(client.get("bot"))
+    agent, machine = client.get("user-agent"), str(client.get("bot") or "") not in PEOPLES
     match what:
         case "bounced":
             status = an_object(data.get("delivery-status"))
-            return {"hard": data.get("reason") in HARD, "code": str(status.get("enhanced-code") or status.get("code") or "")}
+            return {"hard": data.get("reason") == "bounce", "code": str(status.get("enhanced-code") or status.get("code") or "")}
         case "opened":
             return opened(agent, machine=machine)
         case "clicked":

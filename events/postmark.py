@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from events.mailed import Left, Told, address_of, an_object, cause_of, clicked, opened, when
+from events.mailed import Told, address_of, an_object, cause_of, clicked, opened, when
 from events.outcomes import Outcome, What
 from store.tagging import MESSAGE
 
@@ -19,7 +19,8 @@ BOUNCES: Mapping[str, What] = {
     "Blocked": "bounced",
     "DMARCPolicy": "bounced",
     "VirusNotification": "bounced",
-    "SpamNotification": "complained",
+    "SpamNotification": "bounced",
+    "Unknown": "bounced",
     "SpamComplaint": "complained",
     "ManuallyDeactivated": "failed",
     "SMTPApiError": "failed",
@@ -29,28 +30,30 @@ TIMES = ("BouncedAt", "DeliveredAt", "ReceivedAt", "ChangedAt")
 SOURCE = "postmark"
 
 
-def told(body: Any, now: datetime) -> Told | Left | None:
+def told(body: Any, now: datetime) -> Told | None:
     """Read the body of a webhook; None if it tells nothing of an e-mail that we act on.
 
     https://postmarkapp.com/developer/webhooks/webhooks-overview
     """
     said = an_object(body)
     kind, type = str(said.get("RecordType")), str(said.get("Type"))
-    mail, stated = (
-        str(an_object(said.get("Metadata")).get(MESSAGE) or ""),
-        next((said[name] for name in TIMES if name in said), None),
-    )
+    mail, stated = _name(said), next((said[name] for name in TIMES if name in said), None)
     at = when(stated, now)
-    if _has_left(said, kind, type):
-        return Left(mail, SOURCE, at)
-    what = BOUNCES.get(type) if kind == "Bounce" else KINDS.get(kind)
+    left = _has_left(said, kind, type)
+    what = "sent" if left else BOUNCES.get(type) if kind == "Bounce" else KINDS.get(kind)  # whoever leaves by its link has it
     if what is None:
         return None
     details = _details(what, said, type)
     cause = cause_of(what, details)
     id = said.get("ID") or f"{said.get('MessageID')} {kind} {stated} {said.get('OriginalLink', '')}".strip()
     outcome = Outcome(what, f"{SOURCE}/{id}", at, channel="email", details=details)
-    return Told(outcome, SOURCE, address_of(said.get("Email") or said.get("Recipient")) if cause else "", cause, mail)
+    return Told(outcome, SOURCE, address_of(said.get("Email") or said.get("Recipient")) if cause else "", cause, mail, left)
+
+
+def _name(said: Mapping[str, Any]) -> str:
+    """Return what the mail is called by us: a header's name may come back in another case."""
+    given = an_object(said.get("Metadata"))
+    return next((str(value) for name, value in given.items() if name.lower() == MESSAGE), "")
 
 
 def _has_left(said: Mapping[str, Any], kind: str, type: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from events.mailed import Left, Told, address_of, an_object, cause_of, clicked, opened, when
+from events.mailed import Told, address_of, an_object, cause_of, clicked, opened, when
 from events.outcomes import Outcome, What
 from store.tagging import MESSAGE
 
@@ -18,13 +18,16 @@ KINDS: Mapping[str, What] = {
     "open": "opened",
     "click": "clicked",
     "dropped": "failed",
+    "unsubscribe": "sent",  # whoever leaves by its link has it
+    "group_unsubscribe": "sent",
 }
 LEFT = ("unsubscribe", "group_unsubscribe")
 LISTED = {"bounced address": "hard_bounce", "invalid": "hard_bounce", "spam reporting address": "complaint"}  # why it was dropped
+HAD_LEFT = "unsubscribed address"
 SOURCE = "sendgrid"
 
 
-def told(body: Any, now: datetime) -> list[Told | Left]:
+def told(body: Any, now: datetime) -> list[Told]:
     """Read the body of a webhook: events of any mails, in any order. What tells nothing that we act on is left out.
 
     https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event
@@ -33,19 +36,19 @@ def told(body: Any, now: datetime) -> list[Told | Left]:
     return [news for each in said if (news := _one(each, now)) is not None]
 
 
-def _one(said: Mapping[str, Any], now: datetime) -> Told | Left | None:
+def _one(said: Mapping[str, Any], now: datetime) -> Told | None:
     kind, mail = str(said.get("event")), str(said.get(MESSAGE) or said.get("smtp-id") or "")
     at = when(said.get("timestamp"), now)
-    if kind in LEFT:
-        return Left(mail, SOURCE, at)
     what = KINDS.get(kind)
     if what is None:
         return None
     details = _details(what, said)
-    cause = LISTED.get(str(said.get("reason")).lower(), "") if what == "failed" else cause_of(what, details)
+    reason = str(said.get("reason")).lower() if kind == "dropped" else ""
+    cause = LISTED.get(reason, "") or cause_of(what, details)
     id = said.get("sg_event_id") or f"{mail} {kind} {said.get('timestamp')}"
     outcome = Outcome(what, f"{SOURCE}/{id}", at, channel="email", details=details)
-    return Told(outcome, SOURCE, address_of(said.get("email")) if cause else "", cause, mail)
+    left = kind in LEFT or reason == HAD_LEFT
+    return Told(outcome, SOURCE, address_of(said.get("email")) if cause else "", cause, mail, left)
 
 
 def _details(what: What, said: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from events.mailed import Left, Told, address_of, an_object, cause_of, clicked, opened, when
+from events.mailed import Told, address_of, an_object, cause_of, clicked, opened, when
 from events.outcomes import Outcome, What
 
 KINDS: Mapping[str, What] = {
@@ -18,13 +18,15 @@ KINDS: Mapping[str, What] = {
     "Click": "clicked",
     "Reject": "failed",
     "Rendering Failure": "failed",
+    "Subscription": "sent",  # whoever leaves by its link has it
 }
 DETAILS = {"Rendering Failure": "failure"}  # where what is told of a kind stands: under its name, but for this one
 RECIPIENTS = {"bounced": "bouncedRecipients", "complained": "complainedRecipients"}
+NO_COMPLAINT = "not-spam"  # somebody has taken the mail out of where it was taken for spam (RFC 6430)
 SOURCE = "ses"
 
 
-def told(body: Any, id: str, now: datetime) -> list[Told | Left]:
+def told(body: Any, id: str, now: datetime) -> list[Told]:
     """Read the message of the notification with that id, once for each recipient of whom it tells that nothing is to go there.
 
     An event that is published and a notification are alike but for the name of their type.
@@ -33,16 +35,14 @@ def told(body: Any, id: str, now: datetime) -> list[Told | Left]:
     kind = str(an_object(body).get("eventType") or an_object(body).get("notificationType"))
     said, mail = an_object(an_object(body).get(DETAILS.get(kind, kind.lower()))), an_object(an_object(body).get("mail"))
     name, at = _message_id(mail), when(said.get("timestamp") or mail.get("timestamp"), now)
-    if kind == "Subscription" and an_object(said.get("newTopicPreferences")).get("unsubscribeAll") is True:
-        return [Left(name, SOURCE, at)]
     what = KINDS.get(kind)
-    if what is None:
+    if what is None or said.get("complaintFeedbackType") == NO_COMPLAINT:
         return []
-    details = _details(what, said)
+    details, left = _details(what, said), an_object(said.get("newTopicPreferences")).get("unsubscribeAll") is True
     cause = cause_of(what, details)
     to = _recipients(said.get(RECIPIENTS[what])) if cause else []
     return [
-        Told(Outcome(what, f"{SOURCE}/{id}/{place}", at, channel="email", details=details), SOURCE, address, cause, name)
+        Told(Outcome(what, f"{SOURCE}/{id}/{place}", at, channel="email", details=details), SOURCE, address, cause, name, left)
         for place, address in enumerate(to or [""])
     ]
 

@@ -50,6 +50,7 @@ class SendGrid:
         "left": {"event": "unsubscribe"},
         "other": {"event": "deferred", "response": "400 try again later", "attempt": "5"},
         "dropped": {"event": "dropped", "reason": "Bounced Address", "status": "5.0.0"},
+        "once left": {"event": "dropped", "reason": "Unsubscribed Address", "status": "5.0.0"},
     }
 
     def tells(self, kind: str, mail: str, to: str, at: datetime, id: str = "", **more: Any) -> Any:
@@ -79,6 +80,7 @@ class Ses:
         "hard": ("Bounce", {"bounceType": "Permanent", "bounceSubType": "General"}),
         "soft": ("Bounce", {"bounceType": "Transient", "bounceSubType": "MailboxFull"}),
         "complained": ("Complaint", {"complaintFeedbackType": "abuse", "userAgent": "a feedback loop"}),
+        "not spam": ("Complaint", {"complaintFeedbackType": "not-spam", "userAgent": "a feedback loop"}),
         "opened": ("Open", {"ipAddress": "192.0.2.1", "userAgent": READER}),
         "by a machine": ("Open", {"ipAddress": "192.0.2.1", "userAgent": "Mozilla/5.0"}),
         "clicked": ("Click", {"ipAddress": "192.0.2.1", "userAgent": READER, "link": LINK, "linkTags": None}),
@@ -115,8 +117,7 @@ class Ses:
     def signed(self, body: Any, at: datetime, version: str = "2", where: str = CERTIFICATE_AT) -> tuple[bytes, Mapping[str, str]]:
         names = {
             "Notification": ["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"],
-            "SubscriptionConfirmation": ["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"],
-        }[body["Type"]]
+        }.get(body["Type"], ["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"])
         text = "".join(f"{name}\n{body[name]}\n" for name in names if name in body)
         signature = rsa_key().sign(text.encode(), padding.PKCS1v15(), SHA256() if version == "2" else SHA1())
         sealed = {"SignatureVersion": version, "Signature": b64encode(signature).decode(), "SigningCertURL": where}
@@ -135,9 +136,11 @@ class Mailgun:
         "complained": {"event": "complained"},
         "opened": {"event": "opened", "client-info": client, "ip": "192.0.2.1"},
         "by a machine": {"event": "opened", "client-info": {**client, "bot": "apple"}, "ip": "192.0.2.1"},
+        "by Gmail": {"event": "opened", "client-info": {**client, "bot": "gmail"}, "ip": "192.0.2.1"},
         "clicked": {"event": "clicked", "client-info": client, "url": LINK},
         "left": {"event": "unsubscribed", "client-info": client},
         "other": {"event": "failed", "severity": "temporary", "reason": "greylisted", "delivery-status": status},
+        "once bounced": {"event": "failed", "severity": "permanent", "reason": "suppress-bounce", "delivery-status": status},
         "once complained": {"event": "failed", "severity": "permanent", "reason": "suppress-complaint"},
         "once left": {"event": "failed", "severity": "permanent", "reason": "suppress-unsubscribe"},
     }

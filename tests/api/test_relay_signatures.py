@@ -139,7 +139,7 @@ async def test_what_sns_signs_verifies_and_its_certificate_is_fetched_once(fetch
 )
 async def test_with_another_field_it_does_not(fetched: list[str], name: str) -> None:
     message = notified(Subject="Hello")
-    changed = {"Timestamp": "2020-05-06T18:06:08.000Z", "SignatureVersion": "1", "Type": "UnsubscribeConfirmation"}
+    changed = {"Timestamp": "2020-05-06T18:06:08.000Z", "SignatureVersion": "1", "Type": "SubscriptionConfirmation"}
     assert not await sns.is_ours(message | {name: changed.get(name, message[name][:-1] + "x")}, [TOPIC, TOPIC[:-1] + "x"], THEN)
 
 
