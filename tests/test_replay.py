@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from temporalio.client import Client, WorkflowExecution, WorkflowHistory
+from temporalio.service import RPCError, RPCStatusCode
 
 from tests.replaying import DIVERGED, MODULES, PLAIN, SANDBOXED
 from tests.sharing import PROCESSES
@@ -37,6 +38,8 @@ async def histories(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for start in range(0, len(runs), AT_ONCE):
             some = runs[start : start + AT_ONCE]
             for run, history in zip(some, await asyncio.gather(*(fetched(client, run) for run in some)), strict=True):
+                if history is None:
+                    continue
                 way = (run.workflow_type, *(event.event_type for event in history.events))
                 for name in (ALL,) if way in ways else (ALL, OF_EACH_WAY):
                     (folder / name / f"{run.run_id}.json").write_text(history.to_json())
@@ -44,8 +47,14 @@ async def histories(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-async def fetched(client: Client, run: WorkflowExecution) -> WorkflowHistory:
-    return await client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
+async def fetched(client: Client, run: WorkflowExecution) -> WorkflowHistory | None:
+    """Return the history of a run; None of one that has been deleted, and is still listed."""
+    try:
+        return await client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise
+        return None
 
 
 @pytest.mark.real

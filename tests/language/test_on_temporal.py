@@ -103,6 +103,13 @@ async def cancel(house: Stage, run: Run) -> None:
 
 
 async def delete(house: Stage, run: Run) -> None:
+    """Delete it once Temporal lists it: one that is deleted before that may be listed for ever after."""
+
+    async def is_listed() -> bool:
+        query = f"WorkflowId = '{run.workflow_id}' AND ExecutionStatus = 'Running'"
+        return bool([each async for each in house.temporal.list_workflows(query)])
+
+    await eventually(is_listed)
     execution = WorkflowExecution(workflow_id=run.workflow_id)
     request = DeleteWorkflowExecutionRequest(namespace=house.temporal.namespace, workflow_execution=execution)
     await house.temporal.workflow_service.delete_workflow_execution(request)
