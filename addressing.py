@@ -12,7 +12,7 @@ from fastapi.encoders import jsonable_encoder
 from rich.table import Table
 
 from events.endpoints import NoEndpoint, enable, listed
-from events.suppress import ALL, lift, suppress, suppression
+from events.suppress import ALL, lift, suppress, suppression, whole
 from operating import Actor, Json, Reason, console, operator, run
 from settings import Settings
 
@@ -82,9 +82,9 @@ def _known(channel: str) -> str:
 
 
 def _whole(address: str) -> str:
-    if not (whole := address.replace("\0", "").strip()):
+    if not (kept := whole(address)):
         raise typer.BadParameter("address: an e-mail address, a number or a userId is needed")
-    return whole
+    return kept
 
 
 def _named(channel: str) -> str:

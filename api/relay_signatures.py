@@ -41,11 +41,8 @@ def is_mailguns(signature: Any, keys: Sequence[str], now: datetime) -> bool:
     timestamp, token, stated = (str(said.get(name, "")) for name in ("timestamp", "token", "signature"))
     if not token or not is_recent(_seconds(timestamp), now):
         return False
-    made = (
-        hmac.new(key.encode("utf-8", "replace"), f"{timestamp}{token}".encode("utf-8", "replace"), hashlib.sha256).hexdigest()
-        for key in keys
-    )
-    return any(hmac.compare_digest(_bytes(each), stated.encode("utf-8", "replace")) for each in made)
+    made = (hmac.new(_bytes(key), _bytes(timestamp + token), hashlib.sha256).hexdigest() for key in keys)
+    return any(hmac.compare_digest(_bytes(each), _bytes(stated)) for each in made)
 
 
 def is_postmarks(authorization: str, passwords: Sequence[str]) -> bool:

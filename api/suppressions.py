@@ -12,7 +12,7 @@ from api.access import ADMIN, InOperator, InStore
 from api.body import BoundedRoute
 from api.errors import Problem, problems
 from api.views import SuppressionView
-from events.suppress import lift, suppress, suppression
+from events.suppress import lift, suppress, suppression, whole
 
 router = APIRouter(route_class=BoundedRoute, tags=["People"], dependencies=ADMIN)
 
@@ -66,9 +66,9 @@ async def stop(
     channel: Channel, address: Address, store: InStore, operator: InOperator, body: SuppressionBody = UNLESS_SAID
 ) -> SuppressionView:
     """Let nothing go to an address on a channel from here on, whoever uses it. The first cause is kept."""
-    whole = _whole(address)
-    await suppress(store, channel, whole, body.cause, "operator", datetime.now(UTC), operator)
-    return await look(channel, whole, store)
+    kept = _whole(address)
+    await suppress(store, channel, kept, body.cause, "operator", datetime.now(UTC), operator)
+    return await look(channel, kept, store)
 
 
 @router.delete("/v1/suppressions/{channel}/{address:path}", summary="Lift a suppression", responses=SAY_WHY)
@@ -79,7 +79,6 @@ async def let_go(channel: Channel, address: Address, store: InStore, operator: I
 
 def _whole(address: str) -> str:
     """Return the address as the store may keep it; without anything but NUL it is none."""
-    whole = address.replace("\0", "").strip()
-    if not whole:
+    if not (kept := whole(address)):
         raise Problem(422, "invalid", "address: an e-mail address, a number or a userId is needed")
-    return whole
+    return kept

@@ -81,6 +81,11 @@ async def lift_here(
     return was is not None
 
 
+def whole(address: str) -> str:
+    """Return an address that somebody gave as the store may keep it; '' if there is nothing of one in it."""
+    return address.replace("\0", "").strip()
+
+
 async def suppression(store: Store, channel: str, address: str) -> Mapping[str, Any] | None:
     """Return since when and why nothing goes to that address on that channel; None if it may."""
     async with store.read() as session:

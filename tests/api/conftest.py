@@ -8,10 +8,12 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from api import sns
 from api.app import create_app
 from connecting import open_store
 from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_WRITE_KEY, EndpointSetting, Settings
 from store.session import Store
+from tests.api.relays import certificate
 from tests.databases import SqliteDatabases
 from tests.events.shop import shop
 
@@ -55,3 +57,17 @@ def admin(api: httpx.AsyncClient) -> httpx.AsyncClient:
     """A client with the admin key."""
     api.headers.update(ADMIN)
     return api
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was asked of Amazon, which answers with its certificate."""
+    asked: list[str] = []
+
+    async def fetch(url: str) -> bytes:
+        asked.append(url)
+        return certificate()
+
+    monkeypatch.setattr(sns, "fetch", fetch)
+    monkeypatch.setattr(sns, "_keys", {})
+    return asked

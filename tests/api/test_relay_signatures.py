@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from api import sns
 from api.relay_signatures import is_mailguns, is_postmarks, is_sendgrids
 from settings import Settings
-from tests.api.relays import CERTIFICATE_AT, TOPIC, Ses, certificate, known
+from tests.api.relays import CERTIFICATE_AT, TOPIC, Ses, known
 
 # SendGrid's own example, of the tests of its libraries.
 KEY = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEEDr2LjtURuePQzplybdC+u4CwrqDqBaWjcMMsTbhdbcwHBcepxo7yAQGhHPTnlvFYPAZFceEu/1FwCM/QmGUhA=="
@@ -105,19 +105,6 @@ def test_postmark_gives_the_password_that_was_put_into_its_address() -> None:
     assert is_postmarks("basic dGVzdDoxMjPCow==", ["test:123£"])
     for told in ("Basic QWxhZGRpbjpvcGVuIHNlc2FtZA==", "Bearer QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "Basic", "Basic %é", ""):
         assert not is_postmarks(told, ["Aladdin:open sesame"])
-
-
-@pytest.fixture
-def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    asked: list[str] = []
-
-    async def fetch(url: str) -> bytes:
-        asked.append(url)
-        return certificate()
-
-    monkeypatch.setattr(sns, "fetch", fetch)
-    monkeypatch.setattr(sns, "_keys", {})
-    return asked
 
 
 def notified(version: str = "2", where: str = CERTIFICATE_AT, **more: Any) -> dict[str, Any]:

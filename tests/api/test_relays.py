@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlmodel import col, select
+from sqlmodel import select
 
 from api import sns
 from api.app import create_app
@@ -19,10 +19,11 @@ from events.erase import erase
 from events.operators import Operator
 from events.suppress import lift
 from store.session import Store
-from store.tables import AcceptedEvent, Consent, Identity
+from store.tables import Consent, Identity
 from store.tagging import mail_name
 from tests.activities.house import JOURNEYS_HERE, NOON, House, Provider, write_templates
-from tests.api.relays import RELAYS, Mailgun, Postmark, Relay, SendGrid, Ses, certificate, known
+from tests.api.relays import RELAYS, Mailgun, Postmark, Relay, SendGrid, Ses, known
+from tests.api.test_resend import events
 from tests.databases import SqliteDatabases
 from tests.stage import only, under
 from workflows.policy import Policy
@@ -51,20 +52,6 @@ async def house(opened: Store, tmp_path: Path) -> AsyncIterator[House]:
 
 
 @pytest.fixture
-def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was asked of Amazon, which answers with its certificate."""
-    asked: list[str] = []
-
-    async def fetch(url: str) -> bytes:
-        asked.append(url)
-        return certificate()
-
-    monkeypatch.setattr(sns, "fetch", fetch)
-    monkeypatch.setattr(sns, "_keys", {})
-    return asked
-
-
-@pytest.fixture
 async def web(house: House, fetched: list[str]) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(create_app(house.settings, house.store))
     async with httpx.AsyncClient(transport=transport, base_url="http://sojourn.test") as client:
@@ -87,12 +74,6 @@ async def post(web: httpx.AsyncClient, relay: Relay, body: Any, at: datetime | N
 async def tell(web: httpx.AsyncClient, relay: Relay, house: House, kind: str, **more: Any) -> None:
     at = more.pop("at", datetime.now(UTC))
     assert await post(web, relay, relay.tells(kind, mail(house), address(house), at, **more)) == 200
-
-
-async def events(house: House) -> list[AcceptedEvent]:
-    theirs = select(AcceptedEvent).where(AcceptedEvent.person_id == house.person_id, col(AcceptedEvent.name).startswith("message_"))
-    async with house.store.read() as session:
-        return list((await session.exec(theirs.order_by(col(AcceptedEvent.id)))).all())
 
 
 async def put_in_doubt(house: House) -> None:

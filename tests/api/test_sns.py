@@ -9,29 +9,14 @@ from typing import Any
 import httpx
 import pytest
 
-from api import sns
 from api.app import create_app
 from settings import Settings
 from store.session import Store
-from tests.api.relays import TOPIC, Ses, certificate, known
+from tests.api.relays import TOPIC, Ses, known
 
 SUBSCRIBE = (
     "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=arn:aws:sns:eu-west-1:123456789012:mail&Token=2336"
 )
-
-
-@pytest.fixture
-def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was asked of Amazon, which answers with its certificate."""
-    asked: list[str] = []
-
-    async def fetch(url: str) -> bytes:
-        asked.append(url)
-        return certificate()
-
-    monkeypatch.setattr(sns, "fetch", fetch)
-    monkeypatch.setattr(sns, "_keys", {})
-    return asked
 
 
 @pytest.fixture
