@@ -24,14 +24,17 @@ RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin sojo
 COPY --from=dependencies /venv /venv
 
 WORKDIR /app
-COPY addressing.py cli.py connecting.py importing.py loading.py operating.py settings.py showing.py worker.py ./
+COPY cli.py connecting.py loading.py settings.py worker.py ./
 COPY activities ./activities
 COPY api ./api
+COPY backtest ./backtest
+COPY commands ./commands
 COPY deploy ./deploy
 COPY engine ./engine
 COPY events ./events
 COPY journeys ./journeys
 COPY store ./store
+COPY studio ./studio
 COPY workflows ./workflows
 RUN python -m compileall -q /app
 

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import logging
 import signal
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-import addressing
-import operating
+from commands import addressing, operating, seeing
+from commands.seeing import Journeys, Json
 from loading import BadJourneys, NoJourneys, load
 from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_WRITE_KEY, Settings
-from workflows.definition import current, newest
-from workflows.listening import listening
-from workflows.segments import SEGMENTS
-
-if TYPE_CHECKING:
-    from events.audience import Audience
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console = Console()
@@ -35,9 +27,7 @@ DataDir = Annotated[Path, typer.Option(help="Where runs, events and messages are
 Port = Annotated[int, typer.Option(help="Port of the API and the mailbox.")]
 UiPort = Annotated[int, typer.Option(help="Port of the Temporal UI.")]
 Ephemeral = Annotated[bool, typer.Option("--ephemeral", help="Keep nothing when it ends.")]
-Journeys = Annotated[Path | None, typer.Option(help="A folder of journeys in place of the shipped one.")]
 Live = Annotated[bool, typer.Option("--live", help="Deliver through the configured providers, to allowed recipients.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
 @app.command()
@@ -108,90 +98,20 @@ def import_calls(
     actor: operating.Actor = "",
 ) -> None:
     """Import a file of Segment calls. Interrupted and started again, it goes on where it was."""
-    from importing import Wish, import_file
+    from commands.importing import Wish, import_file
 
     settings = Settings()
     load(journeys or settings.journeys)
     import_file(Wish(file, trigger, yes, report, as_json, actor, reason), settings)
 
 
-@app.command(name="journeys")
-def list_journeys(journeys: Journeys = None, as_json: Json = False) -> None:
-    """List the journeys: what starts them, what they listen to, what ends them."""
-    load(journeys or Settings().journeys)
-    rows = [
-        {
-            "name": each.name,
-            "version": each.version,
-            "trigger": sorted(each.trigger_names),
-            "listens_to": sorted(listening(each).events),
-            "exits_on": sorted(each.exit_names),
-            "goal": each.goal.name if each.goal else None,
-        }
-        for each in newest()
-    ]
-    if as_json:
-        console.print_json(json.dumps(rows))
-        return
-    console.print(_table(rows))
-
-
-@app.command()
-def draw(journey: str, journeys: Journeys = None) -> None:
-    """Draw a journey, from its source, as Mermaid."""
-    from workflows.graph import graph
-
-    load(journeys or Settings().journeys)
-    definition = current(journey)
-    if definition is None:
-        raise typer.BadParameter(f"there is no journey {journey!r}; `sojourn journeys` lists them")
-    print(graph(definition).mermaid())
-
-
-@app.command()
-def audience(
-    segment: str,
-    journeys: Journeys = None,
-    as_json: Json = False,
-    sample: Annotated[int, typer.Option(min=0, help="How many members to name.")] = 10,
-    at: Annotated[str, typer.Option(help="Judge at this moment, ISO 8601 with a zone; now unless given.")] = "",
-) -> None:
-    """Say how many people are in a segment, and who, judged from the store: before anything ships."""
-    load(journeys or Settings().journeys)
-    found = asyncio.run(_audience(segment, sample, at))
-    if as_json:
-        console.print_json(json.dumps(asdict(found)))
-        return
-    console.print(f"{found.members} of {found.people} people are in [bold]{found.segment}[/bold].", highlight=False)
-    table = Table("state", "members")
-    for state, count in found.states.items():
-        table.add_row(state, str(count))
-    console.print(table)
-    if found.sample:
-        console.print("Among them: " + ", ".join(found.sample), markup=False, highlight=False)
-
-
-async def _audience(name: str, sample: int, at: str) -> Audience:
-    from connecting import open_store
-    from events.audience import audience as judge
-    from events.calls import moment
-
-    if name not in SEGMENTS:
-        known = ", ".join(sorted(SEGMENTS)) or "none"
-        raise typer.BadParameter(f"there is no segment {name!r} in the journeys folder; there is {known}")
-    if at and moment(at) is None:
-        raise typer.BadParameter(f"--at {at!r} is not ISO 8601 with a zone")
-    store = open_store(Settings())
-    try:
-        return await judge(store, SEGMENTS[name], sample=sample, at=moment(at))
-    finally:
-        await store.close()
-
-
+app.command(name="journeys")(seeing.list_journeys)
 app.add_typer(operating.keys, name="keys")
 app.add_typer(addressing.suppressions, name="suppressions")
 app.add_typer(addressing.endpoints, name="endpoints")
 for command in (
+    seeing.draw,
+    seeing.audience,
     operating.erase,
     operating.explain,
     operating.export,
@@ -264,14 +184,6 @@ def _where(up: Any, options: Any) -> None:
     ):
         table.add_row(f"[bold]{name}[/bold]", value)
     console.print(table)
-
-
-def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table("journey", "version", "trigger", "listens to", "exits on", "goal")
-    for row in rows:
-        cells = (row["name"], row["version"], row["trigger"], row["listens_to"], row["exits_on"], row["goal"] or "")
-        table.add_row(*(", ".join(cell) if isinstance(cell, list) else str(cell) for cell in cells))
-    return table
 
 
 def _log_plainly() -> None:

@@ -12,7 +12,7 @@ from sqlmodel import select
 from typer.testing import CliRunner
 
 import cli
-import operating
+from commands import operating
 from settings import Settings
 from store.session import Store
 from store.tables import Delivery, Run

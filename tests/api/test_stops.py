@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 import cli
-import operating
+from commands import operating
 from tests.databases import SqliteDatabases
 
 

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from sqlmodel import col, select
 
 import events.imports
+from commands.importing import Wish, import_file
 from connecting import open_store
 from events.accept import accept
 from events.calls import Clock, understand
@@ -26,7 +27,6 @@ from events.files import BadFile, digest, opened
 from events.forecast import forecast
 from events.imports import Refusal, Tally, progress_of, run
 from events.operators import Operator
-from importing import Wish, import_file
 from settings import DEVELOPMENT_ERASURE_KEY, Settings
 from store.session import Store
 from store.tables import BACKLOG, AcceptedEvent, Person

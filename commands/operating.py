@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlmodel import col, select
 
+from commands.showing import show
 from connecting import connect, open_store
 from events.calls import Clock
 from events.erase import WAITS, finish
@@ -32,7 +33,6 @@ from events.stops import NoSuch as NoSuchStop
 from events.stops import listed as listed_stops
 from loading import load
 from settings import Settings
-from showing import show
 from store.session import Store
 from store.tables import Delivery, Operation, Person, Stop
 

@@ -11,9 +11,9 @@ import typer
 from fastapi.encoders import jsonable_encoder
 from rich.table import Table
 
+from commands.operating import Actor, Json, Reason, console, operator, run
 from events.endpoints import NoEndpoint, enable, listed
 from events.suppress import ALL, lift, suppress, suppression, whole
-from operating import Actor, Json, Reason, console, operator, run
 from settings import Settings
 
 CHANNELS = (ALL, "email", "sms", "push", "in_app")
