@@ -20,7 +20,7 @@ from workflows.message_events import (
     MessageReplied,
 )
 from workflows.messages import CHANNELS
-from workflows.policy import Policy
+from workflows.policy import Holdout, Policy
 from workflows.run import Order, User
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -190,10 +190,18 @@ class Person:
 
     def zones(self, channel: str, fallback: str) -> tuple[ZoneInfo, ...]:
         """Return where they may be, as far as a message on that channel has to know."""
-        known, of_number = zone(self.user.zone), [each for name in self.number_zones if (each := zone(name)) is not None]
-        if known is None and channel == "sms" and of_number:
-            return tuple(of_number)
-        return (known or zone(fallback) or UTC_ZONE,)
+        if (known := zone(self.user.zone)) is not None:
+            return (known,)
+        of_number = tuple(each for name in self.number_zones if (each := zone(name)) is not None)
+        return of_number if channel == "sms" and of_number else (zone(fallback) or UTC_ZONE,)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether they have said nothing, asked for nothing, and have addresses that nothing is known against."""
+        return not (self.words or self.suppressed or self.fewer or self.paused_until is not None)
+
+    def is_held_out(self, holdout: Holdout) -> bool:
+        return holdout.includes(self.user.id) if self.held_out is None else self.held_out
 
     @property
     def hours_of(self) -> str:

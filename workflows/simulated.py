@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from workflows.definition import Definition
 from workflows.messages import Message
 from workflows.run import Receipt, Step
 
 
-@dataclass(frozen=True)
-class Decided:
+class Decided(NamedTuple):
     """One answer of the gate to a message: when, under which step, and what became of it."""
 
     at: datetime
@@ -21,17 +20,23 @@ class Decided:
     receipt: Receipt
 
 
-@dataclass
+@dataclass(slots=True)
 class Simulation:
-    """What a simulated run did, and how it ended. `status` is `open` while it still waits."""
+    """What a simulated run did, and how it ended. `status` is `open` while it still waits.
+
+    `put_off` is what the gate had wait, each time it did, and until when; `reached` when the journey's goal was, by what came
+    after the run began, be it over or not.
+    """
 
     definition: Definition[Any]
     started: datetime
     decided: list[Decided] = field(default_factory=list)
+    put_off: list[Decided] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     status: Literal["open", "completed", "exited"] = "open"
     reason: str = ""
     ended: datetime | None = None
+    reached: datetime | None = None
 
     @property
     def sent(self) -> list[Decided]:
