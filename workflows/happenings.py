@@ -38,6 +38,15 @@ class Identify:
 
 
 @dataclass(frozen=True)
+class Reach:
+    """On which channels the person can be reached from now on. `number_zones` and `number_country` are those of their number."""
+
+    channels: frozenset[str]
+    number_zones: tuple[str, ...] = ()
+    number_country: str = ""
+
+
+@dataclass(frozen=True)
 class Operate:
     """An operator acts on the person's open runs."""
 
@@ -160,7 +169,7 @@ class Replied(Outcome):
 
 
 Said = OptOut | OptIn | Confirm | Suppress | AskForPause | AskForFewer
-Happening = Event | Identify | Operate | Stop | Release | Said | Outcome
+Happening = Event | Identify | Reach | Operate | Stop | Release | Said | Outcome
 
 
 @dataclass(frozen=True)
@@ -169,8 +178,8 @@ class Person:
 
     `words` is what they said of topics, in order: topic, channel (None: all), yes or no. `to_confirm` is to which topics they said
     a yes to e-mails that is not confirmed. `number_zones` are the zones that their phone number is of: where a text finds them,
-    if nobody knows better; `country` is the one whose hours hold for them, if it is another than they say themselves. `held_out`
-    is None where the holdout is to decide by their id.
+    if nobody knows better; `country` is the one whose hours hold for them, if it is another than they say themselves, and
+    `number_country` that of their number, whose hours texts keep. `held_out` is None where the holdout is to decide by their id.
     """
 
     user: User = SOMEONE
@@ -182,6 +191,7 @@ class Person:
     fewer: bool = False
     country: str = ""
     number_zones: tuple[str, ...] = ()
+    number_country: str = ""
     held_out: bool | None = None
 
     def granted(self, topic: str, channel: str) -> bool | None:
@@ -203,9 +213,10 @@ class Person:
     def is_held_out(self, holdout: Holdout) -> bool:
         return holdout.includes(self.user.id) if self.held_out is None else self.held_out
 
-    @property
-    def hours_of(self) -> str:
-        """Return the country whose hours hold for them; '' if that is not known."""
+    def hours_on(self, channel: str) -> str:
+        """Return the country whose hours hold for them on a channel; '' if that is not known."""
+        if self.number_country and channel == "sms":
+            return self.number_country
         return self.country or country(self.user.traits, self.user.locale)
 
     def says(self, said: Said, now: datetime, policy: Policy) -> Person:

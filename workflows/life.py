@@ -11,7 +11,7 @@ from workflows.becoming import Becoming, watched
 from workflows.clock import share
 from workflows.definition import IDENTIFY, RELEASE, Definition, Event, refusal
 from workflows.experiment import variant
-from workflows.happenings import Happening, Identify, Operate, OptIn, Outcome, Person, Post, Release, Replied, Said, Stop
+from workflows.happenings import Happening, Identify, Operate, OptIn, Outcome, Person, Post, Reach, Release, Replied, Said, Stop
 from workflows.listening import listening
 from workflows.marketing import is_marketing
 from workflows.messages import TO_SYSTEMS, Message
@@ -30,8 +30,15 @@ Door = tuple[str, str, bool, frozenset[str], str]  # channel, topic, transaction
 class Cast:
     """The journeys that lives are lived through, under which policy, and what each event means to them: known once for them all."""
 
-    def __init__(self, definitions: Iterable[Definition[Any]], policy: Policy, fallback_zone: str = "UTC") -> None:
+    def __init__(
+        self,
+        definitions: Iterable[Definition[Any]],
+        policy: Policy,
+        fallback_zone: str = "UTC",
+        opens: datetime | None = None,
+    ) -> None:
         self.definitions, self.policy, self.fallback_zone = tuple(definitions), policy, fallback_zone
+        self.opens = opens  # before this moment nobody enters: what happens then is past when the journeys begin
         self.open_doors: dict[Door, bool] = {}  # what always goes to whom nothing is known of, at whatever time
         self.watched = watched(self.definitions)
         self.remembers = bool(self.watched) or any("matches" in _verbs(each) for each in self.definitions)
@@ -119,7 +126,7 @@ class Life:
         message, person = sending.message, self.person
         if self.stops or self.policy.holdout is not None or not person.is_plain or self.clock >= sending.expires:
             return decide(self._facts(definition, sending, topic))
-        door = (message.channel, topic, message.transactional, person.reachable, person.hours_of)
+        door = (message.channel, topic, message.transactional, person.reachable, person.hours_on(message.channel))
         if (is_open := self.cast.open_doors.get(door)) is None:
             is_open = self.cast.open_doors[door] = timeless(self._facts(definition, sending, topic))
         return SEND if is_open else decide(self._facts(definition, sending, topic))
@@ -134,7 +141,7 @@ class Life:
             topic=topic,
             policy=policy,
             person=person.user.id,
-            country=person.hours_of,
+            country=person.hours_on(message.channel),
             transactional=message.transactional,
             waits=message.capped == "wait",
             suppressed=person.suppressed.get(message.channel, ""),
@@ -172,6 +179,9 @@ class Life:
         match happening:
             case Identify():
                 self._identify(happening)
+            case Reach(channels, number_zones, number_country):
+                number = replace(self.person, number_zones=number_zones, number_country=number_country)
+                self.person = replace(number, reachable=channels)
             case Operate(action, order):
                 self._operate(action, order)
             case Stop():
@@ -231,8 +241,9 @@ class Life:
                 if run.definition in part.reaches:
                     run.hear(arrival, event)
                     run.wake_if_ready()
-        for definition in enrolling:
-            self._enrol(definition, event, self.seq)
+        if self.cast.opens is None or self.clock >= self.cast.opens:
+            for definition in enrolling:
+                self._enrol(definition, event, self.seq)
         if self.ended:
             self._bury()
 

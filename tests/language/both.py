@@ -30,6 +30,7 @@ from workflows.happenings import (
     OptIn,
     OptOut,
     Outcome,
+    Reach,
     Release,
     Stop,
     Suppress,
@@ -242,7 +243,7 @@ def _call(user: str, at: datetime, happening: Happening) -> Call:
             return Call(at, f"/v1/users/{user}/preferences", {"fewer": True, "source": "test"}, method="PUT")
         case Outcome():
             return Word(at, "", {}, outcome=happening)
-        case Confirm():
+        case Confirm() | Reach():
             raise AssertionError("whose link it is only the store knows")
 
 
