@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-from commands import addressing, operating, seeing
+from commands import addressing, backtesting, operating, seeing
 from commands.seeing import Journeys, Json
 from loading import BadJourneys, NoJourneys, load
 from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_WRITE_KEY, Settings
@@ -112,6 +112,7 @@ app.add_typer(addressing.endpoints, name="endpoints")
 for command in (
     seeing.draw,
     seeing.audience,
+    backtesting.backtest,
     operating.erase,
     operating.explain,
     operating.export,

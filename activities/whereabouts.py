@@ -50,6 +50,6 @@ def number_country(phone: str | None) -> str:
 
 def _number(phone: str | None) -> phonenumbers.PhoneNumber | None:
     try:
-        return phonenumbers.parse(phone or "")
+        return phonenumbers.parse(phone) if phone else None
     except phonenumbers.NumberParseException:
         return None

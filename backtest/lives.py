@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from activities.whereabouts import number_country, number_zones
 from backtest.records import Record, moment
 from events.profiles import Profile, nobody
 from workflows.definition import EVENTS, Event
-from workflows.happenings import Confirm, Happening, Identify, OptIn, OptOut, Person, Reach
+from workflows.happenings import Confirm, Happening, Identify, OptIn, OptOut, Person, Reach, Suppress
 from workflows.life import Cast
 from workflows.run import User
 from workflows.simulate import live
@@ -25,7 +26,6 @@ from workflows.transitions import is_transition
 
 Odd = Literal["unknown", "invalid", "doubled", "ours"]
 EVERYWHERE: frozenset[str] = frozenset(("email", "sms", "push", "in_app"))
-Known = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,20 @@ class Setting:
     until: datetime
     reachable: frozenset[str]
 
+    @cached_property
+    def kinds(self) -> Mapping[str, type[Event]]:
+        """The events that the journeys may have something to do with, by name."""
+        names = EVENTS if self.cast.remembers else self.cast.parts.keys() & EVENTS.keys()
+        return {name: EVENTS[name] for name in names if not is_transition(EVENTS[name])}
+
 
 @dataclass
 class Lived:
-    """One person's life: the runs of it, when their first and last calls were, and what of their calls meant nothing, by why."""
+    """One person's life: the runs of it, and what of their calls meant nothing, by why."""
 
     person: str
     runs: Sequence[Simulation]
-    first: datetime
-    last: datetime
-    odd: Counter[tuple[Odd, str]]
+    odd: Counter[tuple[Odd, str]] = field(default_factory=Counter)
     broken: str = ""  # the error that a journey's own code raised, which ended the telling
 
 
@@ -60,7 +64,7 @@ def lived(name: str, records: Sequence[Record], setting: Setting) -> Lived:
     """Live a person's life through the journeys, up to the end of the backtest."""
     reading = _Reading(name, setting, moment(records[0][1]))
     happenings = [each for record in records for each in reading.happenings(record)]
-    found = Lived(name, [], moment(records[0][1]), moment(records[-1][1]), reading.odd)
+    found = Lived(name, [], reading.odd)
     before_end = [each for each in happenings if each[0] < setting.until]
     try:
         found.runs = live(setting.cast, before_end, reading.person, until=setting.until) if before_end else []
@@ -98,7 +102,9 @@ class _Reading:
         if kind == "track" and (typed := self._typed(event, data)) is not None:
             yield at, typed
         elif kind == "consent":
-            yield at, _word(data)
+            yield from ((at, word) for word in _words(data))
+        elif kind == "suppression":
+            yield at, Suppress(data["channel"], data["cause"])
 
     def _learn(self, traits: dict[str, Any], context: dict[str, Any], at: datetime) -> Iterator[Happening]:
         """Let the person's profile take in what a call says, as it would live, and tell of what that changes."""
@@ -122,11 +128,10 @@ class _Reading:
 
     def _typed(self, name: str, data: dict[str, Any]) -> Event | None:
         """Return the event that a journey may have something to do with; None, and why, for any other."""
-        kind, cast = EVENTS.get(name), self.setting.cast
-        if kind is None or is_transition(kind):
-            self.odd["unknown" if kind is None else "ours", name] += 1
-            return None
-        if name not in cast.parts and not cast.remembers:
+        kind = self.setting.kinds.get(name)
+        if kind is None:
+            if (known := EVENTS.get(name)) is None or is_transition(known):
+                self.odd["unknown" if known is None else "ours", name] += 1
             return None
         try:
             return kind.model_validate(data)
@@ -136,9 +141,10 @@ class _Reading:
             return None
 
 
-def _word(data: dict[str, Any]) -> Happening:
-    """Return what a row of the consents says."""
+def _words(data: dict[str, Any]) -> list[Happening]:
+    """Return what a row of the consents says: one that does not wait holds, whether or not it was to be confirmed."""
     topic, channel = data["topic"], data["channel"]
     if not data["granted"]:
-        return OptOut(topic, channel)
-    return Confirm(topic) if data["confirms"] else OptIn(topic, channel)
+        return [OptOut(topic, channel)]
+    asks = [] if data["confirms"] else [OptIn(topic, channel)]
+    return [*asks] if data["pending"] else [*asks, Confirm(topic)]

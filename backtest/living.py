@@ -16,7 +16,7 @@ from backtest.parting import Known, sort_out, taken_up
 from backtest.records import moment
 from backtest.tally import Tally
 from backtest.told import told
-from loading import load
+from loading import BadJourneys, NoJourneys, load
 from workflows.definition import current, newest
 from workflows.life import Cast
 from workflows.policy import in_force
@@ -37,10 +37,16 @@ class Task:
     telling: bool = False  # write down each life, too
 
 
+_failed: list[str] = []  # why the journeys could not be loaded, in this process
+
+
 def prepare(journeys: Path) -> None:
     """Load the journeys, in a process of its own. An interrupt is for the one that has begun it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    load(journeys)
+    try:
+        load(journeys)
+    except (NoJourneys, BadJourneys, TypeError) as error:
+        _failed.append(str(error))
     gc.collect()
     gc.freeze()
     gc.set_threshold(FEW_COLLECTIONS)
@@ -82,8 +88,10 @@ def lives_of(results: Path, part: int) -> Path:
 
 @cache
 def _setting(task: Task) -> Setting:
-    journey = current(task.journey)
-    assert journey is not None
+    for why in _failed:
+        raise BadJourneys(why)
+    if (journey := current(task.journey)) is None:
+        raise NoJourneys(f"there is no journey {task.journey!r} in what it is to be compared with")
     cast = newest() if task.beside else [journey]
     opens = None if task.opens is None else moment(task.opens)
     return Setting(Cast(cast, in_force(), task.fallback_zone, opens), moment(task.until), task.reachable)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from backtest.cutting import Piece, opened
+from backtest.cutting import opened
 from backtest.linking import link
 from backtest.living import Task, live_part, prepare, sort, tally_of
 from backtest.parting import Known, kept, parts_for
@@ -48,9 +48,7 @@ class Workers:
     @contextmanager
     def at_work(self) -> Iterator[ProcessPoolExecutor]:
         """Start them, and end them: at once if what they were started for is not to be finished."""
-        pool = ProcessPoolExecutor(
-            self.count, multiprocessing.get_context("spawn"), initializer=prepare, initargs=(self.journeys,)
-        )
+        pool = ProcessPoolExecutor(self.count, multiprocessing.get_context("spawn"), initializer=prepare, initargs=(self.journeys,))
         try:
             yield pool
         except BaseException:

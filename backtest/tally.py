@@ -13,6 +13,7 @@ from workflows.run import Step
 from workflows.simulated import Decided, Simulation
 
 DAY = timedelta(days=1)
+TOLD_APART = 3  # rounds of a loop
 SHOWN = 5  # people who are named for each fault
 IN_RUN, LATER = "in the run", "after it"
 
@@ -24,7 +25,8 @@ class Tally:
     `entries`: runs by the day they began. `sent`: messages by day and channel. `messages`: by channel, template and what became
     of them. `withheld`: by reason and channel. `put_off`: times a message waited, by reason and channel. `ends`: runs by status
     and reason. `goal`: runs that reached it, by days since they began and whether within the run. `reached`: runs by step that
-    they came to; `outcomes`: times a step ended so; `places`: for each step the sum of its places in the runs that came to it.
+    they came to; `outcomes`: times a step ended so; `places`: for each step the sum of its places in the runs that came to it;
+    `follows`: runs by step and the one that they came to right after it, when both were new to them.
     `weeks`: weeks of a person, by how many messages they got in it. `odd`: calls that meant nothing, by why. `broken`: lives that
     a journey's own code broke, by its error.
     """
@@ -42,6 +44,7 @@ class Tally:
     reached: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     places: Counter[str] = field(default_factory=Counter)
+    follows: Counter[tuple[str, str]] = field(default_factory=Counter)
     weeks: Counter[int] = field(default_factory=Counter)
     odd: Counter[tuple[str, str]] = field(default_factory=Counter)
     broken: Counter[str] = field(default_factory=Counter)
@@ -97,18 +100,30 @@ class Tally:
             self.withheld[each.receipt.reason, channel] += 1
 
     def _steps(self, steps: Iterable[Step]) -> None:
-        met = set[str]()
+        met, before = set[str](), ""
         for place, step in enumerate(steps):
-            key = step.key.partition("#")[0]
+            key = folded(step.key)
             self.outcomes[key, outcome_of(step)] += 1
             if key not in met:
                 met.add(key)
                 self.reached[key] += 1
                 self.places[key] += place
+                self.follows[before, key] += 1
+                before = key
 
     def _show(self, error: str, some: Iterable[str]) -> None:
         shown = self.examples.setdefault(error, [])
         shown += [each for each in some if each not in shown][: SHOWN - len(shown)]
+
+    def in_order(self) -> list[str]:
+        """Return the steps, each after those that runs came to before it; where that leaves a choice, or none, by place."""
+        left = sorted(self.reached, key=lambda step: (self.places[step] / self.reached[step], step))
+        ordered: list[str] = []
+        while left:
+            begins = (step for step in left if not any((other, step) in self.follows for other in left if other != step))
+            ordered.append(next(begins, left[0]))
+            left.remove(ordered[-1])
+        return ordered
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON: each counter as a list of rows, the count last, in a fixed order."""
@@ -122,6 +137,12 @@ class Tally:
         for name, counted in tally.counters().items():
             counted.update({key[0] if len(key) == 1 else tuple(key): count for *key, count in told[name]})
         return tally
+
+
+def folded(key: str) -> str:
+    """Return a step's key, those of a loop's later rounds as one."""
+    base, _, count = key.partition("#")
+    return f"{base}#{TOLD_APART + 1} and on" if count.isdecimal() and int(count) > TOLD_APART else key
 
 
 def outcome_of(step: Step) -> str:

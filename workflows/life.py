@@ -179,9 +179,8 @@ class Life:
         match happening:
             case Identify():
                 self._identify(happening)
-            case Reach(channels, number_zones, number_country):
-                number = replace(self.person, number_zones=number_zones, number_country=number_country)
-                self.person = replace(number, reachable=channels)
+            case Reach(channels, zones, country):
+                self.person = replace(self.person, reachable=channels, number_zones=zones, number_country=country)
             case Operate(action, order):
                 self._operate(action, order)
             case Stop():
