@@ -45,7 +45,8 @@ WITH joined AS (
     WHERE (SELECT count(*) FROM pushes p WHERE p.user = w.user AND p.project = w.project
         AND (p.at, p.line) > (w.entered, w.since) AND p.at <= w.welcome + 3 * :day) <= w.had
 )
-SELECT user, welcome AS at, CASE reaches(user, welcome, 'email') WHEN 1 THEN 'email welcome' ELSE 'in_app welcome' END AS what FROM welcomed
+SELECT user, welcome AS at,
+    CASE reaches(user, welcome, 'email') WHEN 1 THEN 'email welcome' ELSE 'in_app welcome' END AS what FROM welcomed
 UNION ALL
 SELECT user, nudge, CASE WHEN reaches(user, nudge, 'push') THEN 'push nudge' WHEN reaches(user, nudge, 'sms') THEN 'sms nudge'
     WHEN reaches(user, nudge, 'email') THEN 'email nudge' END FROM silent s
@@ -59,9 +60,11 @@ WITH firsts AS (
         AND p.at <= f.at + 14 * :day ORDER BY p.n LIMIT 1) AS elsewhere
     FROM pushes f WHERE n = 1
 ), late AS (
-    SELECT *, until(user, at + 14 * :day, zone_of(user, at + 14 * :day), '10:00', '123', 40) AS tip FROM firsts WHERE elsewhere IS NULL
+    SELECT *, until(user, at + 14 * :day, zone_of(user, at + 14 * :day), '10:00', '123', 40) AS tip
+    FROM firsts WHERE elsewhere IS NULL
 ), told AS (
-    SELECT *, (SELECT max(n) FROM pushes p WHERE p.user = l.user AND p.project = l.project AND p.at <= l.tip) > 1 AS more FROM late l
+    SELECT *, (SELECT max(n) FROM pushes p WHERE p.user = l.user AND p.project = l.project AND p.at <= l.tip) > 1 AS more
+    FROM late l
 )
 SELECT user, elsewhere AS at, 'in_app second_area' AS what FROM firsts WHERE elsewhere IS NOT NULL
 UNION ALL
@@ -174,7 +177,7 @@ class Straight:
 
 
 def until(user: str, at: int, zone: str, reads: str, days: str, minutes: int) -> int:
-    """Return the next moment after `at` at which a clock there reads so on one of those days (Monday is 0), and the person's share."""
+    """Return when a clock there reads so next, after `at`, on one of those days (Monday is 0), and the person's share later."""
     there = moment(at).astimezone(ZoneInfo(zone))
     day = there.date()
     while True:
