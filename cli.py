@@ -111,6 +111,7 @@ app.add_typer(addressing.suppressions, name="suppressions")
 app.add_typer(addressing.endpoints, name="endpoints")
 for command in (
     seeing.draw,
+    seeing.paths,
     seeing.audience,
     backtesting.backtest,
     operating.erase,
