@@ -37,11 +37,14 @@ class Piece:
 
 @dataclass(frozen=True)
 class Pieces:
-    """A file that is read piece by piece, forwards. `position` is how many of its `size` bytes are read."""
+    """A file that is read piece by piece, forwards. `position` is how many of its `size` bytes are read. Close it at the end."""
 
     raw: IO[bytes]
     file: Path
     size: int
+
+    def close(self) -> None:
+        self.raw.close()
 
     @property
     def position(self) -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from backtest.cutting import opened
 from backtest.linking import link
@@ -38,17 +38,31 @@ class Aside:
     known: Known
 
 
+class Here(Executor):
+    """Does what it is given at once, in this process, which has loaded the journeys."""
+
+    def submit(self, task: Callable[..., T], /, *args: Any, **named: Any) -> Future[T]:
+        done: Future[T] = Future()
+        done.set_result(task(*args, **named))
+        return done
+
+
 @dataclass(frozen=True)
 class Workers:
-    """So many processes, each with the journeys of that folder."""
+    """So many processes, each with the journeys of that folder; a single one is this one, if it has loaded them."""
 
     journeys: Path
     count: int
+    loaded: bool = False
 
     @contextmanager
-    def at_work(self) -> Iterator[ProcessPoolExecutor]:
+    def at_work(self) -> Iterator[Executor]:
         """Start them, and end them: at once if what they were started for is not to be finished."""
-        pool = ProcessPoolExecutor(self.count, multiprocessing.get_context("spawn"), initializer=prepare, initargs=(self.journeys,))
+        if self.count == 1 and self.loaded:
+            yield Here()
+            return
+        spawn = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(self.count, spawn, initializer=prepare, initargs=(self.journeys,))
         try:
             yield pool
         except BaseException:
@@ -56,7 +70,7 @@ class Workers:
             raise
         pool.shutdown()
 
-    def each(self, pool: ProcessPoolExecutor, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
+    def each(self, pool: Executor, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
         """Have the tasks done, some at a time, and yield what comes of each as soon as it is done, in no order."""
         under_way = set[Future[T]]()
         for task in tasks:
@@ -73,7 +87,7 @@ def sort_file(file: Path, work: Path, workers: Workers, watch: Watch) -> Aside:
     folder.mkdir(parents=True, exist_ok=True)
     pieces = opened(file)
     parts, known = parts_for(pieces.size), Known()
-    with closing(pieces.raw), workers.at_work() as pool:
+    with closing(pieces), workers.at_work() as pool:
 
         def left() -> Iterator[Callable[[], Known]]:
             nonlocal known

@@ -37,7 +37,7 @@ def backtest(asked: Asked, settings: Settings, watch: Watch) -> dict[str, Any]:
         raise NoJourneys(f"there is no journey {asked.journey!r} in {asked.journeys}; `sojourn journeys` lists them")
     work = asked.work or Path(tempfile.gettempdir()) / f"sojourn-backtest-{asked.fingerprint}"
     work.mkdir(parents=True, exist_ok=True, mode=0o700)
-    workers = Workers(asked.journeys, asked.processes)
+    workers = Workers(asked.journeys, asked.processes, loaded=True)
     aside = sort_store(settings, work, watch) if asked.events == STORE else sort_file(Path(asked.events), work, workers, watch)
     task = _task(asked, aside, settings)
     here = live_all(aside, task, work / "here", workers, watch)

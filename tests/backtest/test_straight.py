@@ -25,7 +25,7 @@ def straight() -> Straight:
 
 @pytest.mark.parametrize("journey", ["onboarding", "activation", "reengagement"])
 def test_a_backtest_says_what_a_straight_computation_says(journey: str, straight: Straight, tmp_path: Path) -> None:
-    run(["sojourn", "backtest", journey, str(STREAM), "--lives", "lives.jsonl", "--work", "work"], tmp_path)
+    run(["sojourn", "backtest", journey, str(STREAM), "--lives", "lives.jsonl", "--work", "work", "--processes", "1"], tmp_path)
     expected = straight.sent(journey)
     assert len(expected) > 20
     assert sent(tmp_path / "lives.jsonl") == expected
