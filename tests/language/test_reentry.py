@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.language.both import Play, Story, end_open_runs, told
+from tests.language.both import Play, Story, told
 from tests.language.words import NOW, Booked, Called, Entered, Left, Moved, Tapped, by, days, hours, minutes, say
 from tests.stage import Stage, only
 from workflows.definition import ALWAYS, after, journey
@@ -179,7 +179,7 @@ async def test_fifty_simultaneous_triggers_start_one_run(house: Stage) -> None:
         await asyncio.gather(*(house.track(user, Entered(via=str(number))) for number in range(50)))
         await house.settled(user)
         runs = await house.runs(user)
-        await end_open_runs(house, user)
+        await house.end_open_runs(user)
     assert len(runs) == 1
     assert len(await house.events(user, "entered")) == 50
 
@@ -192,7 +192,7 @@ async def test_fifty_simultaneous_requests_and_triggers_start_one_run(house: Sta
         answers, _ = await asyncio.gather(asyncio.gather(*asking), asyncio.gather(*tracking))
         await house.settled(user)
         runs = await house.runs(user)
-        await end_open_runs(house, user)
+        await house.end_open_runs(user)
     assert len(runs) == 1
     assert sorted({answer.status_code for answer in answers}) in ([201, 409], [409])
 

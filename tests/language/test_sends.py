@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.language.both import HOME, NUMBER_ZONES, Play, Said
+from studio.story import Said
+from tests.language.both import HOME, NUMBER_ZONES, Play
 from tests.language.words import NOW, Entered, Tapped, days, hours, moment, say
 from workflows.definition import journey
 from workflows.happenings import Identify, OptOut

@@ -9,7 +9,9 @@ from typing import cast
 import pytest
 
 from activities.send import Sender
-from tests.language.both import ON_CALL, Play, Story, release_all, told
+from studio.calls import ON_CALL
+from studio.real import release_all
+from tests.language.both import Play, Story, told
 from tests.language.words import NOW, Entered, Left, days, hours, minutes, moment, say
 from tests.stage import Stage, eventually, only
 from workflows.clock import share

@@ -1,0 +1,96 @@
+"""What happens to a person, as the calls that an app, an operator or a provider makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+from zlib import crc32
+
+from demo.player import Call
+from studio.teller import Command, Word
+from workflows.definition import Event
+from workflows.happenings import (
+    AskForFewer,
+    AskForPause,
+    Confirm,
+    Happening,
+    Identify,
+    Operate,
+    OptIn,
+    OptOut,
+    Outcome,
+    Release,
+    Stop,
+    Suppress,
+)
+from workflows.run import Order, User
+
+ON_CALL = {"X-Actor": "ada", "X-Reason": "why not"}
+
+
+def introduction(user: User, reachable: Collection[str], at: datetime) -> Call:
+    """Return the call by which the house meets the person, with an address on each channel that reaches them."""
+    known = dict(user.traits)
+    if "email" in reachable:
+        known["email"] = email_of(user.id)
+    if "sms" in reachable:
+        known["phone"] = phone_of(user.id)
+    context: dict[str, Any] = {"timezone": user.zone, "locale": user.locale}
+    if "push" in reachable:
+        context["device"] = {"token": f"token-{user.id}", "type": "android"}
+    return Call(at, "/v1/identify", {"userId": user.id, "traits": known, "context": context})
+
+
+def email_of(user: str) -> str:
+    return f"{user}@example.org"
+
+
+def phone_of(user: str) -> str:
+    """Return a number of their own: suppressed, it is so for everybody who has it."""
+    return f"+49151{crc32(user.encode()) % 10**8:08d}"
+
+
+def call(user: str, at: datetime, happening: Happening) -> Call:
+    """Return the call that is made of a happening. Raises ValueError for a `Confirm`: whose link it is only the store knows."""
+    match happening:
+        case Event():
+            body = {"userId": user, "event": happening.name, "properties": happening.model_dump(mode="json")}
+            return Call(at, "/v1/track", {**body, "messageId": uuid4().hex})
+        case Identify(traits, zone, locale):
+            context = {name: value for name, value in (("timezone", zone), ("locale", locale)) if value is not None}
+            return Call(at, "/v1/identify", {"userId": user, "traits": dict(traits), "context": context})
+        case Operate(action, Order(actor, reason, step)):
+            who = {"X-Actor": actor, "X-Reason": reason}
+            return Command(at, f"/v1/runs/{{run_id}}/{action}", {"step": step} if step else {}, refusable=True, headers=who)
+        case Stop():
+            return Call(at, _switch(happening), {}, method="PUT", headers=ON_CALL)
+        case Release(choice, stop, over):
+            return Call(at, f"{_switch(stop)}/release", {"choice": choice, "over": over.total_seconds()}, headers=ON_CALL)
+        case OptOut(topic, channel) | OptIn(topic, channel):
+            consent = {"topic": topic, "channel": channel, "granted": isinstance(happening, OptIn), "source": "test"}
+            return Call(at, f"/v1/users/{user}/consent", consent, method="PUT")
+        case Suppress(channel, cause):
+            door = f"/v1/suppressions/{channel}/{_address(user, channel)}"
+            return Call(at, door, {"cause": cause}, method="PUT", headers={"X-Actor": "eve", "X-Reason": "asked"})
+        case AskForPause(duration):
+            return _preferences(user, at, {"paused_until": (at + duration).isoformat()})
+        case AskForFewer():
+            return _preferences(user, at, {"fewer": True})
+        case Outcome():
+            return Word(at, "", {}, outcome=happening)
+        case Confirm(topic):
+            raise ValueError(f"whose link confirms {topic!r} only the store knows")
+
+
+def _switch(stop: Stop) -> str:
+    return "/".join(filter(None, ("/v1/stops", stop.scope, stop.name)))
+
+
+def _preferences(user: str, at: datetime, wish: Mapping[str, Any]) -> Call:
+    return Call(at, f"/v1/users/{user}/preferences", {**wish, "source": "test"}, method="PUT")
+
+
+def _address(user: str, channel: str) -> str:
+    return {"email": email_of(user), "sms": phone_of(user)}.get(channel, user)
