@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
-from zlib import crc32
 
 from demo.player import Call
+from studio.addresses import address_of, email_of, phone_of
 from studio.teller import Command, Word
 from workflows.definition import Event
 from workflows.happenings import (
@@ -43,15 +43,6 @@ def introduction(user: User, reachable: Collection[str], at: datetime) -> Call:
     return Call(at, "/v1/identify", {"userId": user.id, "traits": known, "context": context})
 
 
-def email_of(user: str) -> str:
-    return f"{user}@example.org"
-
-
-def phone_of(user: str) -> str:
-    """Return a number of their own: suppressed, it is so for everybody who has it."""
-    return f"+49151{crc32(user.encode()) % 10**8:08d}"
-
-
 def call(user: str, at: datetime, happening: Happening) -> Call:
     """Return the call that is made of a happening. Raises ValueError for a `Confirm`: whose link it is only the store knows."""
     match happening:
@@ -72,7 +63,7 @@ def call(user: str, at: datetime, happening: Happening) -> Call:
             consent = {"topic": topic, "channel": channel, "granted": isinstance(happening, OptIn), "source": "test"}
             return Call(at, f"/v1/users/{user}/consent", consent, method="PUT")
         case Suppress(channel, cause):
-            door = f"/v1/suppressions/{channel}/{_address(user, channel)}"
+            door = f"/v1/suppressions/{channel}/{address_of(user, channel)}"
             return Call(at, door, {"cause": cause}, method="PUT", headers={"X-Actor": "eve", "X-Reason": "asked"})
         case AskForPause(duration):
             return _preferences(user, at, {"paused_until": (at + duration).isoformat()})
@@ -90,7 +81,3 @@ def _switch(stop: Stop) -> str:
 
 def _preferences(user: str, at: datetime, wish: Mapping[str, Any]) -> Call:
     return Call(at, f"/v1/users/{user}/preferences", {**wish, "source": "test"}, method="PUT")
-
-
-def _address(user: str, channel: str) -> str:
-    return {"email": email_of(user), "sms": phone_of(user)}.get(channel, user)

@@ -11,7 +11,8 @@ from demo.player import Call
 from store.links import confirm_url
 from store.session import Store
 from store.tables import Assignment, Person
-from studio.calls import ON_CALL, call, email_of, introduction
+from studio.addresses import email_of
+from studio.calls import ON_CALL, call, introduction
 from studio.house import House
 from studio.scenario import Scenario, only, under
 from studio.teller import Teller

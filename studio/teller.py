@@ -17,6 +17,7 @@ from events.replies import replied
 from settings import Settings
 from store.session import Store
 from store.tables import Delivery, Person, Run
+from studio.addresses import address_of
 from workflows import happenings
 from workflows.happenings import Bounced, Clicked, Delivered, Opened
 
@@ -71,7 +72,7 @@ class Teller(Player):
             return
         clock, id = Clock(at, (at - datetime.now(UTC)).total_seconds()), uuid4().hex
         if isinstance(outcome, happenings.Replied):
-            address = f"{user_id}@example.org"
+            address = address_of(user_id, row.channel)
             await replied(self.store, self.settings, row.channel, address, "no, thanks", id, at, clock=clock)
             return
         await came(self.store, Outcome(WHAT[type(outcome)], id, at, key=row.key, details=asdict(outcome)), clock)

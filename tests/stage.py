@@ -164,10 +164,11 @@ async def eventually(true: Callable[[], Awaitable[bool]], patience: float = PATI
 
 @dataclass
 class Played:
-    """What has been on stage in this session: on which task queues, and the modules of the journeys."""
+    """What has been on stage in this session: on which task queues, the modules of the journeys, and where some of them lie."""
 
     queues: list[tuple[Client, str]] = field(default_factory=list)
     modules: set[str] = field(default_factory=set)
+    folders: set[str] = field(default_factory=set)
 
 
 PLAYED = Played()

@@ -69,8 +69,20 @@ async def virtual(
     until: timedelta | None = None,
 ) -> list[Ran]:
     """Play it in virtual time."""
-    person = _person(user, zone, locale, traits, reachable)
-    met = Scenario(
+    person = person_of(user, zone, locale, traits, reachable)
+    return simulated(scenario(journeys, happenings, person, variants, at, until).simulated(), at)
+
+
+def scenario(
+    journeys: Sequence[Definition[Any]],
+    happenings: Story,
+    person: Person,
+    variants: Mapping[str, str] | None,
+    at: datetime,
+    until: timedelta | None,
+) -> Scenario:
+    """Say it as virtual time is told it."""
+    return Scenario(
         journeys,
         [(at, Identify()), *_dated(happenings, at)],  # met as `real` introduces them
         person,
@@ -79,7 +91,6 @@ async def virtual(
         fallback_zone=HOME,
         until=None if until is None else at + until,
     )
-    return simulated(met.simulated(), at)
 
 
 async def real(
@@ -97,17 +108,25 @@ async def real(
     until: timedelta | None = None,
 ) -> list[Ran]:
     """Play it through the HTTP API, the router, a worker and the real server, with time skipping."""
-    person = _person(user, zone, locale, traits, reachable)
+    person = person_of(user, zone, locale, traits, reachable)
     end = None if until is None else at + until
-    with only(journeys):
-        await play_for_real(stage, Scenario(journeys, _dated(happenings, at), person, variants or {}, until=end, met=at))
-    story = await told(stage, person.user.id, at)
-    await stage.end_open_runs(person.user.id)
-    await release_all(stage)
-    return story
+    try:
+        with only(journeys):
+            await play_for_real(stage, Scenario(journeys, _dated(happenings, at), person, variants or {}, until=end, met=at))
+        return await told(stage, person.user.id, at)
+    finally:
+        await stage.end_open_runs(person.user.id)
+        await release_all(stage)
 
 
-def _person(user: str | None, zone: str, locale: str, traits: Mapping[str, Any] | None, reachable: frozenset[str]) -> Person:
+def person_of(
+    user: str | None = None,
+    zone: str = "UTC",
+    locale: str = "en",
+    traits: Mapping[str, Any] | None = None,
+    reachable: frozenset[str] = frozenset(CHANNELS),
+) -> Person:
+    """Return whom a scenario is about, as the gate knows them."""
     number_zones = NUMBER_ZONES if "sms" in reachable else ()
     return Person(User(user or uuid4().hex, zone, locale, dict(traits or {})), reachable, number_zones=number_zones)
 

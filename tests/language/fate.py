@@ -1,0 +1,151 @@
+"""What may happen to somebody, made up by chance: to go with journeys that are."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import time, timedelta
+from typing import Any, Literal
+
+from tests.language.author import TEMPLATES, TOPICS
+from tests.language.both import Story
+from workflows.clock import EVERY_DAY, WEEKDAYS
+from workflows.definition import Event
+from workflows.happenings import (
+    AskForFewer,
+    AskForPause,
+    Bounced,
+    Clicked,
+    Delivered,
+    Happening,
+    Identify,
+    Opened,
+    Operate,
+    OptIn,
+    OptOut,
+    Release,
+    Replied,
+    Stop,
+    Suppress,
+)
+from workflows.policy import Calendar, Cap, Holdout, Policy, QuietHours, Topic
+from workflows.run import Order
+from workflows.simulated import Simulation
+
+ZONES = ("UTC", "Asia/Kolkata", "America/New_York", "Pacific/Auckland", "America/St_Johns", "Middle/Earth")
+ACTIONS: tuple[Literal["pause", "resume", "skip", "exit"], ...] = (
+    *("pause", "resume", "resume", "resume"),
+    *("skip", "skip", "skip", "exit"),
+)
+DAYS = 14
+# Waits are whole hours, and clocks read whole or half ones: what happens at these minutes of an hour meets no deadline but of what
+# happened at the same.
+MINUTES = (4, 7, 10, 13, 16, 19, 22, 25, 34, 37, 40, 50, 53, 56)
+CLOSE = timedelta(minutes=2)
+
+
+def policy(seed: int) -> Policy:
+    """Make up what the team has laid down."""
+    chance = random.Random(f"policy {seed}")
+    caps = [_cap(chance) for _ in range(chance.choice((0, 0, 1, 2)))]
+    night = QuietHours(time(chance.randint(19, 23)), time(chance.randint(6, 10)), chance.choice((EVERY_DAY, WEEKDAYS)))
+    quiet = chance.choice(({}, {"sms": night, "push": night}, {"email": night, "sms": night}))
+    return Policy(
+        topics=(Topic("offers", opt_in=chance.random() < 0.3), Topic("news")),
+        caps=tuple(caps),
+        quiet_hours=quiet,
+        spread=chance.choice((timedelta(0), timedelta(0), timedelta(minutes=40))),
+        holdout=Holdout(0.5, f"h{seed}") if chance.random() < 0.15 else None,
+    )
+
+
+def _cap(chance: random.Random) -> Cap:
+    window = chance.choice((timedelta(hours=chance.randint(5, 60)), Calendar.DAY, Calendar.WEEK))
+    return Cap(chance.randint(1, 3), window, chance.choice((None, "email", "in_app")), chance.choice((None, None, "news")))
+
+
+@dataclass
+class Fate:
+    """Makes up two weeks of a life, from a seed."""
+
+    seed: int
+    events: Sequence[type[Event]]
+    steps: Sequence[str]
+    journeys: Sequence[str]
+    thrown: list[Stop] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.chance = random.Random(f"fate {self.seed}")
+
+    def life(self, count: int = 14) -> Story:
+        """No two things in it come within two minutes, and the first two may start something."""
+        hours = sorted(self.chance.sample(range(1, DAYS * 24), count))
+        moments = [timedelta(hours=hour, minutes=self.chance.choice(MINUTES)) for hour in hours]
+        begins = [(timedelta(0), self._of("Came")), (timedelta(minutes=28), self._of("Booked"))]
+        return [*begins, *((moment, self._happening()) for moment in moments)]
+
+    def _happening(self) -> Happening:
+        if self.chance.random() < 0.45:
+            return self._of(self.chance.choice(("", "", "Came", "Tapped")))
+        orders: list[Callable[[], Happening]] = [self._order, self._order, self._stop]
+        return self.chance.choice([*orders, *([self._release] * 3 if self.thrown else []), *[self._said, self._told] * 3])()
+
+    def _of(self, name: str) -> Event:
+        kind = self.chance.choice([each for each in self.events if each.__name__.startswith(name)])
+        given: dict[str, Any] = {"price": self.chance.randrange(10), "booking": self.chance.choice("xy")}
+        return kind(**{name: value for name, value in given.items() if name in kind.model_fields})
+
+    def _said(self) -> Happening:
+        """What the person says, or is known by."""
+        chance, topics = self.chance, (*TOPICS, *self.journeys, "*")
+        kinds: list[Callable[[], Happening]] = [
+            lambda: Identify({"plan": chance.choice(("free", "pro"))}),
+            lambda: Identify(zone=chance.choice(ZONES)),
+            lambda: Identify(locale=chance.choice(("en", "fr"))),
+            lambda: OptOut(chance.choice(topics), chance.choice((None, "email", "sms", "in_app"))),
+            lambda: OptIn(chance.choice(topics[:-1]), chance.choice((None, "email", "push"))),
+            lambda: Suppress(chance.choice(("email", "sms", "push")), "manual"),
+            lambda: AskForPause(timedelta(hours=chance.randint(2, 90))),
+            AskForFewer,
+        ]
+        return chance.choice(kinds)()
+
+    def _told(self) -> Happening:
+        """What a provider tells of a message."""
+        kind = self.chance.choice((Opened, Opened, Clicked, Delivered, Bounced, Replied))
+        template = self.chance.choice(TEMPLATES)
+        return Bounced(template, hard=False) if kind is Bounced else kind(template)
+
+    def _order(self) -> Happening:
+        action = self.chance.choice(ACTIONS)
+        return Operate(action, Order("ada", "why not", self.chance.choice(self.steps) if action == "skip" else ""))
+
+    def _stop(self) -> Happening:
+        stop = self.chance.choice((Stop(), Stop("channel", "email"), Stop("journey", self.journeys[0])))
+        self.thrown.append(stop)
+        return stop
+
+    def _release(self) -> Happening:
+        stop = self.chance.choice(self.thrown)
+        self.thrown = [each for each in self.thrown if each != stop]
+        return Release(self.chance.choice(("send", "retime", "skip")), stop, timedelta(hours=3))
+
+
+def without_close_calls(story: Story, runs: Callable[[Story], list[Simulation]], start: Any) -> Story:
+    """Leave out what comes within two minutes of a moment at which a run acts of its own accord: which is first is chance there."""
+    while True:
+        lived = runs(story)
+        acts = sorted({moment - start for run in lived for moment in _moments(run)})
+        close = next((one for one in story if _is_close(one[0], acts)), None)
+        if close is None:
+            return story
+        story = [one for one in story if one is not close]
+
+
+def _moments(run: Simulation) -> list[Any]:
+    return [each.at for each in run.decided] + [moment for step in run.steps for moment in (step.at, step.deadline) if moment]
+
+
+def _is_close(at: timedelta, acts: Sequence[timedelta]) -> bool:
+    return any(timedelta(0) < abs(at - act) <= CLOSE for act in acts)
