@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from zlib import crc32
 
+from workflows.happenings import Person
 
-def email_of(user: str) -> str:
-    return f"{user}@example.org"
-
-
-def phone_of(user: str) -> str:
-    """Return a number of their own: suppressed, it is so for everybody who has it."""
-    return f"+49151{crc32(user.encode()) % 10**8:08d}"
+GERMAN = ("Europe/Berlin",)  # the zones of numbers that begin with +49; those that begin with +800 are of none
 
 
-def address_of(user: str, channel: str) -> str:
+def email_of(person: Person) -> str:
+    return f"{person.user.id}@example.org"
+
+
+def phone_of(person: Person) -> str:
+    """Return a number of their own, of the zones that theirs is of: suppressed, it is so for everybody who has it."""
+    begins = "+49151" if person.number_zones == GERMAN else "+800"
+    return f"{begins}{crc32(person.user.id.encode()) % 10**8:08d}"
+
+
+def address_of(person: Person, channel: str) -> str:
     """Return their address there; their own name on channels that have no such thing."""
-    return {"email": email_of(user), "sms": phone_of(user)}.get(channel, user)
+    return {"email": email_of(person), "sms": phone_of(person)}.get(channel, person.user.id)

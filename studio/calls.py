@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -21,30 +21,33 @@ from workflows.happenings import (
     OptIn,
     OptOut,
     Outcome,
+    Person,
     Release,
     Stop,
     Suppress,
 )
-from workflows.run import Order, User
+from workflows.run import Order
 
 ON_CALL = {"X-Actor": "ada", "X-Reason": "why not"}
 
 
-def introduction(user: User, reachable: Collection[str], at: datetime) -> Call:
-    """Return the call by which the house meets the person, with an address on each channel that reaches them."""
+def introduction(person: Person, at: datetime) -> Call:
+    """Return the call by which the house meets a person, with an address on each channel that reaches them."""
+    user = person.user
     known = dict(user.traits)
-    if "email" in reachable:
-        known["email"] = email_of(user.id)
-    if "sms" in reachable:
-        known["phone"] = phone_of(user.id)
+    if "email" in person.reachable:
+        known["email"] = email_of(person)
+    if "sms" in person.reachable:
+        known["phone"] = phone_of(person)
     context: dict[str, Any] = {"timezone": user.zone, "locale": user.locale}
-    if "push" in reachable:
+    if "push" in person.reachable:
         context["device"] = {"token": f"token-{user.id}", "type": "android"}
     return Call(at, "/v1/identify", {"userId": user.id, "traits": known, "context": context})
 
 
-def call(user: str, at: datetime, happening: Happening) -> Call:
+def call(person: Person, at: datetime, happening: Happening) -> Call:
     """Return the call that is made of a happening. Raises ValueError for a `Confirm`: whose link it is only the store knows."""
+    user = person.user.id
     match happening:
         case Event():
             body = {"userId": user, "event": happening.name, "properties": happening.model_dump(mode="json")}
@@ -63,14 +66,14 @@ def call(user: str, at: datetime, happening: Happening) -> Call:
             consent = {"topic": topic, "channel": channel, "granted": isinstance(happening, OptIn), "source": "test"}
             return Call(at, f"/v1/users/{user}/consent", consent, method="PUT")
         case Suppress(channel, cause):
-            door = f"/v1/suppressions/{channel}/{address_of(user, channel)}"
+            door = f"/v1/suppressions/{channel}/{address_of(person, channel)}"
             return Call(at, door, {"cause": cause}, method="PUT", headers={"X-Actor": "eve", "X-Reason": "asked"})
         case AskForPause(duration):
             return _preferences(user, at, {"paused_until": (at + duration).isoformat()})
         case AskForFewer():
             return _preferences(user, at, {"fewer": True})
         case Outcome():
-            return Word(at, "", {}, outcome=happening)
+            return Word(at, "", {}, outcome=happening, person=person)
         case Confirm(topic):
             raise ValueError(f"whose link confirms {topic!r} only the store knows")
 

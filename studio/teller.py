@@ -39,6 +39,7 @@ class Word(Call):
     """What a provider tells of a message, in the place of a call."""
 
     outcome: happenings.Outcome = field(kw_only=True)
+    person: happenings.Person = field(kw_only=True)
 
 
 class Teller(Player):
@@ -53,8 +54,8 @@ class Teller(Player):
             case Command(path=path):
                 for run_id in await self._open_runs(user_id):
                     await super()._make(user_id, replace(call, path=path.format(run_id=run_id)))
-            case Word(at=at, outcome=outcome):
-                await self._tell(user_id, at, outcome)
+            case Word():
+                await self._tell(call)
             case _:
                 await super()._make(user_id, call)
 
@@ -63,16 +64,17 @@ class Teller(Player):
         async with self.store.read() as session:
             return list((await session.exec(mine.order_by(col(Run.id)))).all())
 
-    async def _tell(self, user_id: str, at: datetime, outcome: happenings.Outcome) -> None:
+    async def _tell(self, word: Word) -> None:
         """Tell what happened to the last message of that template, if one was sent."""
-        last = select(Delivery).join(Person).where(Person.user_id == user_id, Delivery.template == outcome.template)
+        user, at, outcome = word.person.user.id, word.at, word.outcome
+        last = select(Delivery).join(Person).where(Person.user_id == user, Delivery.template == outcome.template)
         async with self.store.read() as session:
             row = (await session.exec(last.where(Delivery.status == "sent").order_by(col(Delivery.at).desc()))).first()
         if row is None:
             return
         clock, id = Clock(at, (at - datetime.now(UTC)).total_seconds()), uuid4().hex
         if isinstance(outcome, happenings.Replied):
-            address = address_of(user_id, row.channel)
+            address = address_of(word.person, row.channel)
             await replied(self.store, self.settings, row.channel, address, "no, thanks", id, at, clock=clock)
             return
         await came(self.store, Outcome(WHAT[type(outcome)], id, at, key=row.key, details=asdict(outcome)), clock)

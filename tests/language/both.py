@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from activities.marking import WAY_OUT
 from store.tables import MailboxItem
+from studio.addresses import GERMAN
 from studio.difference import differences
 from studio.real import play as play_for_real
 from studio.real import release_all
@@ -26,7 +27,6 @@ from workflows.simulate import START
 
 JOURNEYS = Path(__file__).parent / "journeys"  # a folder of templates only: the journeys are in the tests
 HOME = "Asia/Tokyo"  # the zone of those whose own is unknown: one that nobody falls back on by mistake
-NUMBER_ZONES = ("Europe/Berlin",)  # of every number here
 BROKEN = "broken"  # the template that cannot be rendered
 
 Story = Sequence[tuple[timedelta, Happening]]
@@ -127,7 +127,7 @@ def person_of(
     reachable: frozenset[str] = frozenset(CHANNELS),
 ) -> Person:
     """Return whom a scenario is about, as the gate knows them."""
-    number_zones = NUMBER_ZONES if "sms" in reachable else ()
+    number_zones = GERMAN if "sms" in reachable else ()
     return Person(User(user or uuid4().hex, zone, locale, dict(traits or {})), reachable, number_zones=number_zones)
 
 
