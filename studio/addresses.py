@@ -15,8 +15,8 @@ def email_of(person: Person) -> str:
 
 def phone_of(person: Person) -> str:
     """Return a number of their own, of the zones that theirs is of: suppressed, it is so for everybody who has it."""
-    begins = "+49151" if person.number_zones == GERMAN else "+800"
-    return f"{begins}{crc32(person.user.id.encode()) % 10**8:08d}"
+    own = crc32(person.user.id.encode()) % 10**7
+    return f"+491511{own:07d}" if person.number_zones == GERMAN else f"+8001{own:07d}"
 
 
 def address_of(person: Person, channel: str) -> str:

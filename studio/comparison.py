@@ -45,6 +45,16 @@ def side_by_side(run: Simulation, expected: Sequence[Expected], scenario: Scenar
     return [title(run, scenario), *lines, f"  {ending(run, scenario)}"]
 
 
+def first_difference(run: Simulation, expected: Sequence[Expected], scenario: Scenario | None = None) -> str:
+    """Say the first difference in a few words; '' if there is none."""
+    for place, pair in enumerate(_paired(expected, run.sent), 1):
+        if pair.differs:
+            at = f", {when(pair.sent.at, run, scenario)}" if pair.sent else ""
+            sent = named(pair.sent.message) if pair.sent else NOTHING
+            return "; ".join([f"message {place}: expected {_name(pair.expected)}, sent {sent}{at}", *_details(pair, run, scenario)])
+    return ""
+
+
 def ends(run: Simulation, expected: Simulation) -> list[str]:
     """Say in what two runs differ beside their messages."""
     told = [(name, getattr(run, name), getattr(expected, name)) for name in ("started", "status", "reason", "ended")]

@@ -16,11 +16,12 @@ def differences(virtual: Sequence[Ran], real: Sequence[Ran]) -> list[str]:
     That is: the same runs, with the same messages (by step, channel and template) in the same order, the same outcomes with the
     same reasons, and the same ends; and each beginning, message and end at the same moment, give or take a minute.
     """
-    pairs = zip_longest(_in_order(virtual), _in_order(real))
+    pairs = zip_longest(in_order(virtual), in_order(real))
     return [said for number, (ours, theirs) in enumerate(pairs, 1) for said in _of_run(number, ours, theirs)]
 
 
-def _in_order(story: Sequence[Ran]) -> list[Ran]:
+def in_order(story: Sequence[Ran]) -> list[Ran]:
+    """Return the runs in an order that does not depend on who tells of them: those that start at one moment by name."""
     return sorted(story, key=lambda run: (run.started, run.journey))
 
 

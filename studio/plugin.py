@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from studio.comparison import Expected, ends, side_by_side
+from studio.comparison import Expected, ends, first_difference, side_by_side
 from studio.pictures import FOLDER, changes, keep, place
 from studio.scenario import Scenario
-from studio.timeline import lines_of_life, lines_of_lives
+from studio.timeline import lines_of_lives
 from studio.witness import Lived, watching
 from workflows.definition import Definition
 from workflows.messages import Message
@@ -23,7 +23,7 @@ from workflows.simulated import Decided, Simulation, Told
 if TYPE_CHECKING:
     from studio.server import Server
 
-WHAT_WAS_SIMULATED, LEFT_OUT = "what was simulated", "not played on the real server"
+EXPECTED_AND_SENT, WHAT_WAS_SIMULATED, LEFT_OUT = "expected, and sent", "what was simulated", "not played on the real server"
 LAST_LIVES = 5  # of a test that failed: it may have lived thousands
 
 Golden = Callable[[Definition[Any]], None]
@@ -48,7 +48,7 @@ class Kit:
         self.config = config
         self.tells_all, self.real = bool(config.option.journeys), bool(config.option.real)
         self.lives = deque[Lived]()
-        self.shown = False
+        self.compared: list[str] = []  # beside pytest's own explanation, of which it shows eight lines
         self.left_out: list[str] = []
         self.server: Server | None = None
         self.open = ExitStack()
@@ -69,7 +69,7 @@ class Kit:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
         self.lives.clear()
-        self.left_out, self.shown = [], False
+        self.left_out, self.compared = [], []
         return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -87,8 +87,7 @@ class Kit:
             if why := unfit(lived):
                 self.left_out.append(f"life {number} of {len(lives)}: {why}")
             elif found := disagreements(self._server(), lived):
-                told = "\n".join([*found, "", "In virtual time:", *lines_of_life(lived)])
-                self.shown = True
+                told = "\n".join(found)
                 pytest.fail(f"virtual time and the real server differ on life {number} of {len(lives)}:\n{told}", pytrace=False)
 
     def _server(self) -> Server:
@@ -114,10 +113,11 @@ class Kit:
         wanted = _messages(expected)
         if wanted is None:
             return None
-        self.shown = True
+        scenario = self._scenario_of(actual)
         whole = ends(actual, expected) if isinstance(expected, Simulation) and isinstance(left, Simulation) else []
-        lines = side_by_side(actual, wanted, self._scenario_of(actual))
-        return [f"{actual.definition.name} did not say what was expected:", "", *lines, *whole]
+        self.compared += [*side_by_side(actual, wanted, scenario), *whole]
+        told = filter(None, [first_difference(actual, wanted, scenario), *whole])
+        return [f"{actual.definition.name} did not do what was expected", "", *told]
 
     def _scenario_of(self, run: Simulation) -> Scenario | None:
         return next((lived.scenario for lived in self.lives for each in lived.runs if each is run), None)
@@ -127,12 +127,17 @@ class Kit:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        if report.when == "call" and self.lives and (self.tells_all or (report.failed and not self.shown)):
-            lives = list(self.lives) if self.tells_all else list(self.lives)[-LAST_LIVES:]
-            report.sections.append((WHAT_WAS_SIMULATED, "\n".join(lines_of_lives(lives))))
-        if report.when == "call" and self.left_out:
-            report.sections.append((LEFT_OUT, "\n".join(self.left_out)))
+        if report.when == "call":
+            report.sections += [(heading, "\n".join(lines)) for heading, lines in self._told(report.failed) if lines]
         return report
+
+    def _told(self, failed: bool) -> Iterator[tuple[str, list[str]]]:
+        """Yield what there is to say of a test, each under its heading."""
+        compared = self.compared if failed else []
+        yield EXPECTED_AND_SENT, compared
+        lives = list(self.lives) if self.tells_all else list(self.lives)[-LAST_LIVES:]
+        yield WHAT_WAS_SIMULATED, lines_of_lives(lives) if self.tells_all or (failed and not compared) else []
+        yield LEFT_OUT, self.left_out
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         reports = [each for kind in ("passed", "failed") for each in terminalreporter.getreports(kind)]

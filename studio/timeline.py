@@ -12,8 +12,8 @@ from studio.witness import Lived
 from workflows.clock import in_words, zone
 from workflows.definition import Event
 from workflows.happenings import Happening, Identify
+from workflows.journey import INSTEAD
 from workflows.messages import Message
-from workflows.run import Step
 from workflows.simulated import Decided, Simulation
 
 MINUTE = timedelta(minutes=1)
@@ -82,29 +82,37 @@ def _came(run: Simulation, scenario: Scenario | None) -> Iterator[Row]:
 
 
 def _did(run: Simulation) -> Iterator[Row]:
-    """Yield what became of each message, and each step that is none."""
-    began, messages = run.started, {each.step for each in run.decided}
-    for each in run.decided:
-        waited = each.at - max((step.at for step in run.steps if step.at <= each.at and step.key != each.step), default=began)
-        late = f" (waited {in_words(waited)})" if waited >= MINUTE else ""
-        sent = each.receipt.status == "sent"
-        yield each.at, SENT if sent else HELD, f"{_full(each.message) if sent else held(each)}{late}"
+    """Yield each step, and what became of its message, in the order in which the run took them; then what it stands in."""
+    before, left = run.started, list(run.decided)
     for step in run.steps:
-        if step.key not in messages:
-            yield step.at, DID, f"{step.key}: {_outcome(step)}"
+        while left and (left[0].step in (step.key, step.key + INSTEAD)):
+            yield _message(left.pop(0), before)
+        if not _is_receipt(step.outcome):
+            yield step.at, DID, f"{step.key}: {_outcome(step.outcome)}"
+        before = step.at
+    yield from (_message(each, before) for each in left)
 
 
-def _outcome(step: Step) -> str:
-    match step.outcome:
+def _message(decided: Decided, since: datetime) -> Row:
+    waited = decided.at - since
+    late = f" (waited {in_words(waited)})" if waited >= MINUTE else ""
+    sent = decided.receipt.status == "sent"
+    return decided.at, SENT if sent else HELD, f"{_full(decided.message) if sent else held(decided)}{late}"
+
+
+def _is_receipt(outcome: Any) -> bool:
+    return isinstance(outcome, dict) and "status" in outcome
+
+
+def _outcome(outcome: Any) -> str:
+    match outcome:
         case None:
             return "time was up"
         case bool(yes):
             return "yes" if yes else "no"
         case int():
             return "it came"
-        case {"status": status, "reason": reason}:
-            return f"{status}: {reason}" if reason else str(status)
-    return str(step.outcome)
+    return str(outcome)
 
 
 def _happening(happening: Happening) -> str:

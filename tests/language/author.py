@@ -56,7 +56,6 @@ class NoFan{seed}(Left, of=fans):
 '''
 CHANNELS = ("Email", "Email", "Push", "Sms", "InApp", "InApp", "Webhook")
 TEMPLATES = ("a", "b", "c")
-BROKEN = "broken"
 TOPICS = ("news", "offers")
 OWN = ("Came", "Tapped", "Called", "Booked", "Moved")
 TOLD = ("MessageOpened", "MessageClicked", "MessageDelivered")
@@ -258,8 +257,7 @@ class Author:
 
     def _message(self, instead: bool = False) -> str:
         channel = self.chance.choice(CHANNELS[:-1] if instead else CHANNELS)
-        broken = channel not in ("Webhook",) and not self.chance.randrange(12)
-        terms = [f'"{BROKEN if broken else self.chance.choice(TEMPLATES)}"', f'{{"text": {self._text()}}}']
+        terms = [f'"{self.chance.choice(TEMPLATES)}"', f'{{"text": {self._text()}}}']
         terms += ['endpoint="crm"'] if channel == "Webhook" else []
         terms += [f'topic="{self.chance.choice(TOPICS)}"'] if not self.chance.randrange(5) else []
         if not instead:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import time, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any, Literal
 
 from tests.language.author import TEMPLATES, TOPICS
@@ -24,6 +24,7 @@ from workflows.happenings import (
     Operate,
     OptIn,
     OptOut,
+    Outcome,
     Release,
     Replied,
     Stop,
@@ -45,15 +46,15 @@ MINUTES = (4, 7, 10, 13, 16, 19, 22, 25, 34, 37, 40, 50, 53, 56)
 CLOSE = timedelta(minutes=2)
 
 
-def policy(seed: int) -> Policy:
-    """Make up what the team has laid down."""
+def policy(seed: int, *, capped: bool = True) -> Policy:
+    """Make up what the team has laid down; without caps, if it is not to be `capped`."""
     chance = random.Random(f"policy {seed}")
     caps = [_cap(chance) for _ in range(chance.choice((0, 0, 1, 2)))]
     night = QuietHours(time(chance.randint(19, 23)), time(chance.randint(6, 10)), chance.choice((EVERY_DAY, WEEKDAYS)))
     quiet = chance.choice(({}, {"sms": night, "push": night}, {"email": night, "sms": night}))
     return Policy(
         topics=(Topic("offers", opt_in=chance.random() < 0.3), Topic("news")),
-        caps=tuple(caps),
+        caps=tuple(caps) if capped else (),
         quiet_hours=quiet,
         spread=chance.choice((timedelta(0), timedelta(0), timedelta(minutes=40))),
         holdout=Holdout(0.5, f"h{seed}") if chance.random() < 0.15 else None,
@@ -73,6 +74,7 @@ class Fate:
     events: Sequence[type[Event]]
     steps: Sequence[str]
     journeys: Sequence[str]
+    reachable: Sequence[str]
     thrown: list[Stop] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -105,7 +107,7 @@ class Fate:
             lambda: Identify(locale=chance.choice(("en", "fr"))),
             lambda: OptOut(chance.choice(topics), chance.choice((None, "email", "sms", "in_app"))),
             lambda: OptIn(chance.choice(topics[:-1]), chance.choice((None, "email", "push"))),
-            lambda: Suppress(chance.choice(("email", "sms", "push")), "manual"),
+            lambda: Suppress(chance.choice(self.reachable), "manual"),
             lambda: AskForPause(timedelta(hours=chance.randint(2, 90))),
             AskForFewer,
         ]
@@ -132,18 +134,30 @@ class Fate:
         return Release(self.chance.choice(("send", "retime", "skip")), stop, timedelta(hours=3))
 
 
-def without_close_calls(story: Story, runs: Callable[[Story], list[Simulation]], start: Any) -> Story:
-    """Leave out what comes within two minutes of a moment at which a run acts of its own accord: which is first is chance there."""
+def without_close_calls(story: Story, lived: Callable[[Story], list[Simulation]], start: datetime) -> Story:
+    """Leave out what would be left to chance: which comes first is, of what is less than two minutes apart.
+
+    That is what happens so close to a moment at which a run acts of its own accord; and, where two runs act at one moment, what
+    makes a difference between them: what is told of the last message, and the wish for fewer.
+    """
     while True:
-        lived = runs(story)
-        acts = sorted({moment - start for run in lived for moment in _moments(run)})
-        close = next((one for one in story if _is_close(one[0], acts)), None)
+        runs = lived(story)
+        acts = [[moment - start for moment in _moments(run)] for run in runs]
+        close = next((one for one in story if any(_is_close(one[0], each) for each in acts)), None)
         if close is None:
-            return story
+            break
         story = [one for one in story if one is not close]
+    equal = [one for one in story if not isinstance(one[1], Outcome | AskForFewer)] if tied(runs) else story
+    return story if len(equal) == len(story) else without_close_calls(equal, lived, start)
 
 
-def _moments(run: Simulation) -> list[Any]:
+def tied(runs: Sequence[Simulation]) -> bool:
+    """Say whether two runs decide on a message at one moment."""
+    said = [(each.at, number) for number, run in enumerate(runs) for each in run.decided]
+    return any(one != other and abs(at - when) <= CLOSE for at, one in said for when, other in said)
+
+
+def _moments(run: Simulation) -> list[datetime]:
     return [each.at for each in run.decided] + [moment for step in run.steps for moment in (step.at, step.deadline) if moment]
 
 
