@@ -63,7 +63,7 @@ def _sentence(what: str, ours: str, theirs: str) -> str:
 
 
 def _titled(run: Ran | None) -> str:
-    return "is not there" if run is None else f"is of {run.journey} version {run.version}, from {_when(run.started)}"
+    return "is not there" if run is None else f"is of {run.journey} version {run.version}, {_when(run.started)},"
 
 
 def _what(said: Said) -> tuple[str, str, str]:

@@ -13,8 +13,8 @@ FOLDER = "pictures"
 
 
 def place(definition: Definition[Any], beside: Path) -> Path:
-    """Return the file that holds a journey's picture, as Mermaid, beside a test."""
-    return beside.parent / FOLDER / f"{definition.name}.mmd"
+    """Return the file that holds a journey's picture, as Mermaid, beside a test. An older version has one of its own: trial_v1."""
+    return beside.parent / FOLDER / f"{definition.function.__name__}.mmd"
 
 
 def keep(definition: Definition[Any], file: Path) -> None:

@@ -1,4 +1,9 @@
-"""Journeys made up by chance, as source: every word of the language, in every order, nested a few times."""
+"""Journeys made up by chance, as source: every word of the language, in every order, nested a few times.
+
+Nothing in them hangs on which of two things at one moment comes first. A message lives 47 minutes more than whole hours: one that
+lives up to the very moment at which its gate opens would be too late in virtual time, and a millisecond early on the real server.
+An experiment has the same weights wherever it is asked for: two runs may come to it together.
+"""
 
 from __future__ import annotations
 
@@ -76,6 +81,7 @@ class Author:
 
     seed: int
     transitions: bool = False
+    weights: str = ""
     lines: list[str] = field(default_factory=list)
     verbs: int = 0
     names: int = 0
@@ -86,6 +92,7 @@ class Author:
     def written(self) -> str:
         """Write a file of one to three journeys, one of them maybe in two versions."""
         self.transitions = self.chance.random() < 0.3
+        self.weights = self.chance.choice(("", ', weights={"x": 1, "y": 3}', ', weights={"x": 0, "y": 1}'))
         self.lines = HEAD.format(seed=self.seed, fans=self._condition()).splitlines()
         for number in range(self.chance.choice((1, 1, 2, 3))):
             name = f"made_up_{self.seed}_{number}"
@@ -192,10 +199,9 @@ class Author:
         return known
 
     def _send_split(self, indent: int, known: Known, depth: int) -> Known:
-        weights = self.chance.choice(("", ', weights={"x": 1, "y": 3}', ', weights={"x": 0, "y": 1}'))
         variants = f'{{"x": {self._message()}, "y": {self._message()}}}'
         name = f"copy_{self._number()}"
-        self._line(indent, f'{name} = await j.split("copy_{self.seed}", {variants}{weights})')
+        self._line(indent, f'{name} = await j.split("copy_{self.seed}", {variants}{self.weights})')
         self._line(indent, f"await j.send({name})")
         return known
 
@@ -261,7 +267,7 @@ class Author:
         terms += ['endpoint="crm"'] if channel == "Webhook" else []
         terms += [f'topic="{self.chance.choice(TOPICS)}"'] if not self.chance.randrange(5) else []
         if not instead:
-            terms += [f"expires=timedelta(hours={self._hours(50)})"] if not self.chance.randrange(4) else []
+            terms += [f"expires=timedelta(hours={self.chance.choice((self._hours(50), 23))}, minutes=47)"]
             terms += ["transactional=True"] if not self.chance.randrange(7) else []
             terms += [f"capped={self._capped()}"] if not self.chance.randrange(3) else []
         return f"{channel}({', '.join(terms)})"

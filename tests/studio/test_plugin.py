@@ -293,6 +293,27 @@ def test_a_picture_is_kept_beside_the_test_and_holds_the_journey(pytester: pytes
     run(pytester, PICTURE).assert_outcomes(passed=1)
 
 
+def test_an_older_version_has_a_picture_of_its_own(pytester: pytest.Pytester) -> None:
+    older = """
+@journey(version=1)
+async def kits_other_v1(j: Journey, began: TrialBegan) -> None:
+    await j.send(Email("old"))
+
+
+@journey(version=2)
+async def kits_other(j: Journey, began: TrialBegan) -> None:
+    await j.send(Email("new"))
+
+
+def test_pictures(golden):
+    golden(kits_other)
+    golden(kits_other_v1)
+"""
+    run(pytester, older, "--update-pictures").assert_outcomes(passed=1)
+    kept = {file.stem: "email old" in file.read_text() for file in (pytester.path / "pictures").iterdir()}
+    assert kept == {"kits_other": False, "kits_other_v1": True}
+
+
 def test_a_picture_that_is_not_kept_yet_says_how_to_keep_it(pytester: pytest.Pytester) -> None:
     result = run(pytester, PICTURE)
     result.stdout.fnmatch_lines(
