@@ -35,11 +35,10 @@ def _reasons(lived: Lived) -> Iterator[str]:
         yield "its person has a past (" + ", ".join(_past(person, plain)) + "); let it happen in the scenario"
     if person.number_zones not in ((), GERMAN):
         yield f"nobody's number there is of {', '.join(person.number_zones)}"
-    if (
-        scenario.policy
-        and scenario.policy.countries
-        and any(each.message.channel == "sms" for run in lived.runs for each in run.decided)
-    ):
+    channels = {each.message.channel for run in lived.runs for each in run.decided}
+    if "in_app" in channels - person.reachable:
+        yield "nobody is out of reach of the inbox in the product there"
+    if scenario.policy and scenario.policy.countries and "sms" in channels:
         yield "the hours of a country hold for a text by its number, which virtual time does not know"
     if any(current(each.name) not in (each, None) for each in scenario.journeys):
         yield "it is about an older version of a journey, which nobody enters any more"

@@ -118,7 +118,7 @@ def _outcome(outcome: Any) -> str:
 def _happening(happening: Happening) -> str:
     if isinstance(happening, Event):
         return " ".join([happening.name, *_said(happening.model_dump(exclude_defaults=True))])
-    return f"{happening}"
+    return " ".join([type(happening).__name__, *_said({name: value for name, value in vars(happening).items() if value})])
 
 
 def _full(message: Message) -> str:

@@ -13,7 +13,7 @@ from studio.witness import Lived
 from workflows.definition import Event, journey
 from workflows.happenings import Person
 from workflows.journey import Journey
-from workflows.messages import Sms
+from workflows.messages import InApp, Sms
 from workflows.policy import Policy, QuietHours
 from workflows.run import Receipt, User
 from workflows.simulate import START
@@ -35,6 +35,11 @@ async def texts_once(j: Journey, wanted: TextWanted) -> None:
     await j.send(Sms("b"))
 
 
+@journey()
+async def shows_once(j: Journey, wanted: TextWanted) -> None:
+    await j.send(InApp("a"))
+
+
 def why_not(**more: object) -> str:
     scenario = replace(Scenario([texts_once], [(START, TextWanted())], policy=Policy()), **more)  # type: ignore[arg-type]
     return unfit(Lived(scenario, scenario.simulated()))
@@ -53,6 +58,10 @@ def test_a_plain_life_can_be_played() -> None:
         ({"person": Person(words=(("news", None, False),))}, "its person has a past (words)"),
         ({"person": Person(number_zones=("Asia/Tokyo",))}, "nobody's number there is of Asia/Tokyo"),
         ({"policy": IN_FRANCE}, "the hours of a country hold for a text by its number"),
+        (
+            {"journeys": [shows_once], "person": Person(reachable=frozenset(("email",)))},
+            "nobody is out of reach of the inbox in the product",
+        ),
         ({"journeys": [texts_once_v1]}, "it is about an older version of a journey"),
         ({"happenings": []}, "it starts no run"),
     ],

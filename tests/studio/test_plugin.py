@@ -181,7 +181,7 @@ def test_fine():
         "kits_trial of ana, America/Sao_Paulo",
         "day 0 Mon 06 Jan 09:00 <- trial_began team=4",
         "day 0 Mon 06 Jan 09:00 -> email/welcome",
-        "day 1 Tue 07 Jan 21:00 <- Identify(traits={}, zone='Asia/Tokyo', locale=None)",
+        "day 1 Tue 07 Jan 21:00 <- Identify zone='Asia/Tokyo'",
         "day 3 Thu 09 Jan 21:00 wait:report_shown: time was up",
         "day 3 Fri 10 Jan 10:00 until: time was up",
         "day 3 Fri 10 Jan 10:00 -> push/hint",
