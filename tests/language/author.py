@@ -152,7 +152,7 @@ class Author:
             self._line(indent, "break")
 
     def _statement(self, indent: int, known: Known, depth: int) -> Known:
-        plain = [self._send, self._send, self._wait_for, self._wait_for, self._sleep, self._until, self._send_split]
+        plain = [*[self._send] * 5, self._wait_for, self._wait_for, self._sleep, self._until, self._send_split]
         nested = [self._if, self._if, self._for, self._while, self._match_split, self._match_wait]
         chosen = self.chance.choice(plain + (nested if depth < 2 and self.verbs > 1 else []))
         self.verbs -= 1
