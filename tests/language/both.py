@@ -142,7 +142,8 @@ async def told(stage: Stage, user: str, at: datetime = START) -> list[Ran]:
 
 def assert_same_story(virtual: Sequence[Ran], real: Sequence[Ran]) -> None:
     """The same runs, with the same messages (by template) in the same order and the same ends, all to the minute."""
-    assert differences(virtual, real) == []
+    found = differences(virtual, real)
+    assert found == [], "\n".join(found)
 
 
 def _words(item: MailboxItem) -> str:
