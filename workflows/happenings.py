@@ -79,7 +79,7 @@ class Confirm:
 
 @dataclass(frozen=True)
 class Suppress:
-    """Nothing may go to their address on that channel any more: it bounced, or they complained."""
+    """Nothing may go to their address on that channel any more, if they have one: it bounced, or they complained."""
 
     channel: str
     cause: str
@@ -231,7 +231,8 @@ class Person:
                 word = ((topic, "email", True),) if topic in self.to_confirm else ()
                 return replace(self, words=(*self.words, *word), to_confirm=self.to_confirm - {topic})
             case Suppress(channel, cause):
-                return replace(self, suppressed={channel: cause, **self.suppressed})
+                theirs = {channel: cause} if channel in self.reachable else {}
+                return replace(self, suppressed={**theirs, **self.suppressed})
             case AskForPause(duration):
                 return replace(self, paused_until=now + duration)
             case AskForFewer():

@@ -93,9 +93,9 @@ class Journey(Told):
         if isinstance(message.capped, Message) and receipt == CAPPED:
             self.memory.go_instead()
             receipt = await self._deliver(Sending(key + INSTEAD, message.capped, deadline))
-        self._over(key, {"status": receipt.status, "reason": receipt.reason, "message": receipt.message}, deadline)
-        if receipt.status == "exited":
+        if receipt.status == "exited":  # and what came meanwhile has not been seen
             raise Exited(receipt.reason)
+        self._over(key, {"status": receipt.status, "reason": receipt.reason, "message": receipt.message}, deadline)
         return receipt
 
     @overload

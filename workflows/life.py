@@ -77,7 +77,6 @@ class Life:
         self,
         cast: Cast,
         person: Person,
-        *,
         clock: datetime,
         variants: Mapping[str, str],
         receipts: Mapping[str, Receipt],
@@ -316,7 +315,7 @@ class Life:
             if sending is None or self.stopped(run.definition, sending.message):
                 continue
             if release.choice == "skip":
-                run.skipped.add(sending.step)
+                run.skip(sending)
             order = {"step": sending.step, "after": after.total_seconds()}
             run.journey.take(Arrival(self.seq, RELEASE, self.clock, order))
             run.stopped = None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from workflows.definition import Definition, Event
 from workflows.happenings import SOMEONE, Happening, Person
@@ -13,6 +13,20 @@ from workflows.messages import CHANNELS
 from workflows.policy import Policy, in_force
 from workflows.run import Receipt, User
 from workflows.simulated import Simulation
+
+
+class Scene(NamedTuple):
+    """What a life was lived with."""
+
+    cast: Cast
+    happenings: Sequence[tuple[datetime, Happening]]
+    person: Person
+    variants: Mapping[str, str]
+    receipts: Mapping[str, Receipt]
+    until: datetime | None
+
+
+WATCHING: list[Callable[[Scene, list[Simulation]], None]] = []  # who is told of every life that is lived, and what came of it
 
 START = datetime(2025, 1, 6, 12, tzinfo=UTC)  # a Monday, at noon
 
@@ -34,17 +48,16 @@ def live(
     variant the person has, by experiment; the rest is as it would be live. A `Cast`, for whoever lives many lives, has its own
     policy and fallback zone.
     """
-    life = Life(
-        journeys if isinstance(journeys, Cast) else Cast(journeys, policy or in_force(), fallback_zone),
-        person or Person(),
-        clock=happenings[0][0] if happenings else START,
-        variants=variants or {},
-        receipts=receipts or {},
-    )
+    cast = journeys if isinstance(journeys, Cast) else Cast(journeys, policy or in_force(), fallback_zone)
+    scene = Scene(cast, happenings, person or Person(), variants or {}, receipts or {}, until)
+    life = Life(cast, scene.person, happenings[0][0] if happenings else START, scene.variants, scene.receipts)
     for at, happening in happenings:
         life.happen(at, happening)
     life.pass_until(until)
-    return [run.result for run in life.runs]
+    runs = [run.result for run in life.runs]
+    for told in WATCHING:
+        told(scene, runs)
+    return runs
 
 
 def simulate(

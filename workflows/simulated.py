@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from workflows.definition import Definition
 from workflows.messages import Message
 from workflows.run import Receipt, Step
+
+T = TypeVar("T")
 
 
 class Decided(NamedTuple):
@@ -18,6 +21,14 @@ class Decided(NamedTuple):
     step: str
     message: Message
     receipt: Receipt
+
+
+class Told(list[T]):
+    """Some of what a run did, as a list that knows its run: a test that compares it can be shown the rest."""
+
+    def __init__(self, some: Iterable[T], run: Simulation) -> None:
+        super().__init__(some)
+        self.run = run
 
 
 @dataclass(slots=True)
@@ -40,11 +51,11 @@ class Simulation:
 
     @property
     def sent(self) -> list[Decided]:
-        return [each for each in self.decided if each.receipt.status == "sent"]
+        return Told((each for each in self.decided if each.receipt.status == "sent"), self)
 
     @property
     def messages(self) -> list[Message]:
-        return [each.message for each in self.sent]
+        return Told((each.message for each in self.sent), self)
 
     @property
     def elapsed(self) -> timedelta:

@@ -51,7 +51,7 @@ class Run:
         self.id = f"{definition.name}/{seq}"
         self.waiting: Wait | None = None
         self.stopped: Sending | None = None  # what waits because of a kill switch
-        self.skipped = set[str]()  # the steps of what waited so, and is not to be sent
+        self.skipped = set[str]()  # the steps of what waited so, and is not sent
         memory = Memory(log=self.result.steps)
         self.journey = Journey(self, definition, life.user, trigger, life.clock, memory, life.fallback_zone)
         self.journey.ignore(seq)
@@ -66,8 +66,10 @@ class Run:
         return Wait(ready, deadline)
 
     async def deliver(self, sending: Sending) -> Receipt:
-        receipt = SKIPPED if sending.step in self.skipped else self.life.gate(self.definition, sending, self.id)
         self.stopped = None
+        if sending.step in self.skipped:
+            return SKIPPED
+        receipt = self.life.gate(self.definition, sending, self.id)
         if receipt.status != "deferred":
             self.result.decided.append(Decided(self.life.clock, sending.step, sending.message, receipt))
             return receipt
@@ -103,6 +105,11 @@ class Run:
             self._end("completed", "")
         except Exited as exited:
             self._end("exited", exited.reason)
+
+    def skip(self, sending: Sending) -> None:
+        """Have decided that a message which waits because of a kill switch is not sent, be the run paused or not."""
+        self.skipped.add(sending.step)
+        self.result.decided.append(Decided(self.life.clock, sending.step, sending.message, SKIPPED))
 
     @property
     def deadline(self) -> datetime | None:
