@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-from commands import addressing, backtesting, operating, seeing
+from commands import addressing, backtesting, beginning, operating, seeing, trying
 from commands.seeing import Journeys, Json
 from loading import BadJourneys, NoJourneys, load
 from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_WRITE_KEY, Settings
@@ -106,10 +106,12 @@ def import_calls(
 
 
 app.command(name="journeys")(seeing.list_journeys)
+app.command(name="try")(trying.try_journey)
 app.add_typer(operating.keys, name="keys")
 app.add_typer(addressing.suppressions, name="suppressions")
 app.add_typer(addressing.endpoints, name="endpoints")
 for command in (
+    beginning.new,
     seeing.draw,
     seeing.paths,
     seeing.audience,
@@ -131,10 +133,12 @@ def main() -> None:
     """Run the command line; an error that a user can mend is one sentence."""
     from engine.errors import EngineError
     from events.files import BadFile
+    from studio.scaffolding import NoScaffold
+    from studio.trial import BadTry
 
     try:
         app()
-    except (BadFile, EngineError, NoJourneys, BadJourneys, TypeError) as error:
+    except (BadFile, BadTry, NoScaffold, EngineError, NoJourneys, BadJourneys, TypeError) as error:
         if isinstance(error, TypeError) and ":" not in str(error):
             raise
         Console(stderr=True).print(f"[red]sojourn:[/red] {error}", highlight=False, soft_wrap=True)

@@ -115,6 +115,8 @@ class Settings(BaseSettings):
     live: bool = False  # deliver through the providers instead of the mailbox
     allow_recipients: list[str] = []  # outside production, whom `live` may reach: addresses, or @domains
 
+    banner: str = ""  # above every message, where they are tries: `sojourn try` sets it
+
     zone: str = "UTC"  # of people whose own is unknown
     locale: str = "en"
     on_ambiguous: dict[str, Literal["drop", "resend", "hold"]] = {}  # by channel; see docs/channels.md

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.banner import bannered
 from activities.doubt import GIVEN_UP, HELD, Finding, Inquiry, doubtful, has_forgotten, held, look_up, takes_key, without_others
 from activities.gate import Case, facts, holdout_of, look
 from activities.ledger import LEASE, answered, begin, conclude, doubt, end, expose, new_row, refuse
@@ -99,9 +100,10 @@ class Sender:
     async def _content(self, dispatch: Dispatch, what: Occasion) -> Content | str:
         """Return what the message says, or why it cannot be rendered."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(
+            content = await asyncio.get_running_loop().run_in_executor(
                 THREADS, render, self.library, dispatch.channel, dispatch.template, what, self.settings.locale
             )
+            return bannered(content, dispatch.channel, self.settings.banner, what.now.astimezone(what.zone))
         except BadTemplate as error:
             why = told(error, filter(None, (what.user["email"], what.user["phone"])))
             log.error("%s cannot be rendered and is not sent: %s", dispatch.key, why)

@@ -68,7 +68,7 @@ def draw(
     form = form or ("terminal" if out is None and sys.stdout.isatty() else "mermaid")
     if form not in ENDINGS:
         raise typer.BadParameter(f"--format: there is no {form!r}; there are {', '.join(ENDINGS)}")
-    drawn = [(each.name, graph(each)) for each in ([_journey(journey)] if journey else newest())]
+    drawn = [(each.name, graph(each)) for each in ([journey_named(journey)] if journey else newest())]
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     for name, picture in drawn:
@@ -83,14 +83,15 @@ def draw(
 def paths(journey: str, journeys: Journeys = None, as_json: Json = False) -> None:
     """List every path through a journey, with its messages and how long it may take, by running it with each possible answer."""
     load(journeys or Settings().journeys)
-    found = explored(_journey(journey))
+    found = explored(journey_named(journey))
     if as_json:
         print(json.dumps(jsonable(found), ensure_ascii=False))
     else:
         show(found, console)
 
 
-def _journey(name: str) -> Definition[Any]:
+def journey_named(name: str) -> Definition[Any]:
+    """Return the newest version of a journey that is loaded; a name that is none is told as one."""
     if (definition := current(name)) is None:
         raise typer.BadParameter(f"there is no journey {name!r}; `sojourn journeys` lists them")
     return definition

@@ -1,0 +1,27 @@
+"""`sojourn new`: a journey to begin with, its words and its tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from studio.scaffolding import plan, write
+
+console = Console()
+
+
+def new(
+    name: Annotated[str, typer.Argument(help="What the journey is called, in snake_case.")],
+    journeys: Annotated[Path, typer.Option(help="The folder of journeys; made if it is not there.")] = Path("journeys"),
+    tests: Annotated[Path, typer.Option(help="The folder of their tests, beside it.")] = Path("tests"),
+) -> None:
+    """Write a journey to begin with: its events, its templates, and tests that pass. Nothing that is there is overwritten."""
+    for file in write(plan(name, journeys, tests)):
+        console.print(f"  {file}", highlight=False, markup=False)
+    folder = f" --journeys {journeys}"
+    console.print(f"\nLook at it: [bold]sojourn draw {name}{folder}[/bold]", highlight=False)
+    console.print(f"Test it:    [bold]pytest {os.path.relpath(tests)}[/bold]", highlight=False)
