@@ -45,6 +45,15 @@ class Words:
     body: Template
 
 
+@dataclass(frozen=True)
+class Parsed:
+    """A template file as it is written, not filled in. Each value of its header has its line in the file."""
+
+    name: str
+    header: Mapping[str, tuple[int, str]]
+    body: nodes.Template
+
+
 class Library:
     """The templates in a folder. Files are read anew when they change."""
 
@@ -63,6 +72,27 @@ class Library:
         assert body.name is not None
         header = {key: self._header(value) for key, value in self._files.headers[body.name].items()}
         return Words(body.name, tags[names.index(body.name)], header, body)
+
+    @property
+    def environment(self) -> Environment:
+        """The sandbox that templates are filled in by."""
+        return self._environment
+
+    def parsed(self, name: str) -> Parsed:
+        """Return a file as it is written. Raises jinja2's TemplateNotFound and TemplateSyntaxError, and UnicodeDecodeError."""
+        source, path, _ = self._files.get_source(self._environment, name)
+        lines = {key: place for place, key in enumerate(self._files.keys[name], 1)}  # of a key that is there twice, the last counts
+        header = {key: (lines[key], value) for key, value in self._files.headers[name].items()}
+        return Parsed(name, header, self._environment.parse(source, name, path))
+
+    def __contains__(self, name: str) -> bool:
+        try:
+            self._files.get_source(self._environment, name)
+        except TemplateNotFound:
+            return False
+        except UnicodeDecodeError:
+            pass  # it is there, though it cannot be read
+        return True
 
     def beside(self, words: Words, extension: str) -> Words | None:
         """Return the file of the same name and language with another extension, if there is one."""
@@ -98,6 +128,7 @@ class _Files(FileSystemLoader):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.headers: dict[str, dict[str, str]] = {}
+        self.keys: dict[str, list[str]] = {}
 
     def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
         source, path, fresh = super().get_source(environment, template)
@@ -105,6 +136,7 @@ class _Files(FileSystemLoader):
         text = header.group() if header else ""
         lines = [line.partition(":") for line in text.splitlines()[:-1]]
         self.headers[template] = {key: value.strip() for key, _, value in lines}
+        self.keys[template] = [key for key, _, _ in lines]
         return "\n" * text.count("\n") + source[len(text) :], path, fresh
 
 
