@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-from commands import addressing, operating, seeing
+from commands import addressing, checking, operating, previewing, seeing
 from commands.seeing import Journeys, Json
 from loading import BadJourneys, NoJourneys, load
 from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_WRITE_KEY, Settings
@@ -110,6 +110,8 @@ app.add_typer(operating.keys, name="keys")
 app.add_typer(addressing.suppressions, name="suppressions")
 app.add_typer(addressing.endpoints, name="endpoints")
 for command in (
+    checking.check,
+    previewing.preview,
     seeing.draw,
     seeing.audience,
     operating.erase,

@@ -52,6 +52,7 @@ class Parsed:
     name: str
     header: Mapping[str, tuple[int, str]]
     body: nodes.Template
+    source: str  # of the body
 
 
 class Library:
@@ -60,34 +61,34 @@ class Library:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._files = _Files(folder)
-        self._environment = _Sandbox(self._files)
+        self.environment: Environment = _Sandbox(self._files)
         self._json = _Sandbox(self._files, _as_json)
-        self._header = lru_cache(maxsize=1024)(self._environment.from_string)
+        self._header = lru_cache(maxsize=1024)(self.environment.from_string)
+        self._parsed: dict[str, Parsed] = {}
 
     def find(self, channel: str, name: str, extension: str, locale: str) -> Words:
         """Return the file that is closest to the locale. Raises jinja2's TemplateNotFound and TemplateSyntaxError."""
         tags = [*language_tags(locale), ""]
         names = [f"{channel}/{name}{tag and '.' + tag}.{extension}" for tag in tags]
-        body = (self._json if extension == "json" else self._environment).select_template(names)
+        body = (self._json if extension == "json" else self.environment).select_template(names)
         assert body.name is not None
         header = {key: self._header(value) for key, value in self._files.headers[body.name].items()}
         return Words(body.name, tags[names.index(body.name)], header, body)
 
-    @property
-    def environment(self) -> Environment:
-        """The sandbox that templates are filled in by."""
-        return self._environment
-
     def parsed(self, name: str) -> Parsed:
         """Return a file as it is written. Raises jinja2's TemplateNotFound and TemplateSyntaxError, and UnicodeDecodeError."""
-        source, path, _ = self._files.get_source(self._environment, name)
+        source, path, _ = self._files.get_source(self.environment, name)
         lines = {key: place for place, key in enumerate(self._files.keys[name], 1)}  # of a key that is there twice, the last counts
         header = {key: (lines[key], value) for key, value in self._files.headers[name].items()}
-        return Parsed(name, header, self._environment.parse(source, name, path))
+        known = self._parsed.get(name)
+        if known is not None and (known.source, known.header) == (source, header):
+            return known
+        parsed = self._parsed[name] = Parsed(name, header, self.environment.parse(source, name, path), source)
+        return parsed
 
     def __contains__(self, name: str) -> bool:
         try:
-            self._files.get_source(self._environment, name)
+            self._files.get_source(self.environment, name)
         except TemplateNotFound:
             return False
         except UnicodeDecodeError:
@@ -98,7 +99,7 @@ class Library:
         """Return the file of the same name and language with another extension, if there is one."""
         name = str(Path(words.name).with_suffix(f".{extension}"))
         try:
-            return Words(name, words.tag, {}, self._environment.get_template(name))
+            return Words(name, words.tag, {}, self.environment.get_template(name))
         except TemplateNotFound:
             return None
 

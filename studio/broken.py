@@ -12,6 +12,8 @@ from jinja2 import TemplateSyntaxError, nodes
 from activities.templates import Library, Parsed
 from studio.conditions import stored
 
+TAKE_IN = (nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)
+TakesIn = nodes.Include | nodes.Extends | nodes.Import | nodes.FromImport
 STAND_IN = "x"  # for what is filled in
 
 
@@ -40,7 +42,8 @@ def _unread(file: str, error: Exception, line: int = 0) -> Fault:
     at = line or (error.lineno if isinstance(error, TemplateSyntaxError) else 1)
     if isinstance(error, UnicodeDecodeError):
         return Fault(file, at, "it is not UTF-8", "save it as UTF-8 text")
-    return Fault(file, at, f"Jinja cannot read it: {error.message if isinstance(error, TemplateSyntaxError) else error}", "correct it")
+    why = error.message if isinstance(error, TemplateSyntaxError) else str(error) or type(error).__name__
+    return Fault(file, at, f"Jinja cannot read it: {why}", "correct it")
 
 
 def _of_header(library: Library, file: str, line: int, value: str) -> list[Fault]:
@@ -55,9 +58,9 @@ def _of_header(library: Library, file: str, line: int, value: str) -> list[Fault
 
 
 def _uncompiled(library: Library, parsed: Parsed) -> list[Fault]:
-    """Say what Jinja finds only when it compiles a template, such as two blocks of one name. The tree is of no use afterwards."""
+    """Say what Jinja finds only when it compiles a template, such as two blocks of one name."""
     try:
-        library.environment.compile(parsed.body)
+        library.environment.compile(parsed.source, parsed.name)  # and not its tree, which that changes
     except Exception as error:
         return [_unread(parsed.name, error)]
     return []
@@ -65,7 +68,7 @@ def _uncompiled(library: Library, parsed: Parsed) -> list[Fault]:
 
 def _absent(library: Library, file: str, body: nodes.Template) -> Iterator[Fault]:
     """Yield what a template names that is not there: filters, tests, other templates, and macros of theirs."""
-    for node in body.find_all((nodes.Filter, nodes.Test, nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)):
+    for node in body.find_all((nodes.Filter, nodes.Test, *TAKE_IN)):
         match node:
             case nodes.Filter(name=name) if name not in library.environment.filters:
                 yield Fault(file, node.lineno, f"there is no filter {name!r}", "use one of Jinja's or of Sojourn's")
@@ -77,7 +80,7 @@ def _absent(library: Library, file: str, body: nodes.Template) -> Iterator[Fault
                 yield from _elsewhere(library, file, node)
 
 
-def _elsewhere(library: Library, file: str, node: nodes.Include | nodes.Extends | nodes.Import | nodes.FromImport) -> Iterator[Fault]:
+def _elsewhere(library: Library, file: str, node: TakesIn) -> Iterator[Fault]:
     match node.template:
         case nodes.Const(value=str(name)) if name not in library:
             yield Fault(file, node.lineno, f"there is no template {name}", f"write {library.folder / name}")
@@ -116,9 +119,9 @@ def _pieces(library: Library, body: nodes.Template, depth: int = 0) -> tuple[lis
     """Return all the text of a template and of those it takes in, and whether it takes in none."""
     texts = [node.data for node in body.find_all(nodes.TemplateData)]
     texts += [node.value for node in body.find_all(nodes.Const) if isinstance(node.value, str)]
-    others = list(body.find_all((nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)))
+    others = list(body.find_all(TAKE_IN))
     for other in others:
-        match other.template:
+        match getattr(other, "template", None):
             case nodes.Const(value=str(name)) if name in library and depth < 10:
                 texts += _pieces(library, library.parsed(name).body, depth + 1)[0]
             case _:

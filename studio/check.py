@@ -14,7 +14,7 @@ from studio import journey_rules, template_rules
 from studio.house import House
 from workflows import check
 from workflows.check import Finding
-from workflows.definition import newest
+from workflows.definition import JOURNEYS, newest
 
 STOPS = (template_rules.missing_template, template_rules.broken_template)  # what a worker does not start with
 PLACE = re.compile(r"(?P<file>.+?\.py):(?P<line>\d+): (?P<why>.+)", re.DOTALL)
@@ -50,8 +50,6 @@ def look(folder: Path, now: datetime) -> Looked:
 
 def loaded(folder: Path, now: datetime) -> House:
     """Return the house of the journeys that are loaded from a folder."""
-    from workflows.definition import JOURNEYS
-
     return House(folder, tuple(JOURNEYS.values()), now)
 
 

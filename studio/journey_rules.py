@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -119,10 +119,10 @@ def _of_such_a_message(read: Read, wait: ast.Call) -> Iterator[Complaint]:
     """A wait for what happens to a message on a channel that tells of no such thing."""
     channels = _channels(read, _argument(wait, "of", None))
     kinds = [kind for _, kind in read.events(wait)]
-    if channels and kinds and all(issubclass(kind, MessageEvent) for kind in kinds):
-        if not any(kind in HAPPENS.get(channel, (kind,)) for channel in channels for kind in kinds):
-            names = " or ".join(kind.__name__ for kind in kinds)
-            yield wait.lineno, f"{names} never comes of a message by {' or '.join(sorted(channels))}", "wait for what people do instead"
+    happens = any(kind in HAPPENS.get(channel, (kind,)) for channel in channels for kind in kinds)
+    if channels and kinds and not happens and all(issubclass(kind, MessageEvent) for kind in kinds):
+        names = " or ".join(kind.__name__ for kind in kinds)
+        yield wait.lineno, f"{names} never comes of a message by {' or '.join(sorted(channels))}", "wait for what people do instead"
 
 
 def _channels(read: Read, receipt: ast.expr | None) -> set[str]:
@@ -157,7 +157,7 @@ def _never(read: Read, until: ast.Call) -> Iterator[Complaint]:
     for leaf in read.wording.leaves(moment) if moment is not None else []:
         fixed = leaf.value if isinstance(leaf, Value) else _fixed(read, leaf)
         if isinstance(fixed, datetime) and fixed.tzinfo is not None and fixed < read.now - MARGIN:
-            yield until.lineno, f"{fixed:%d %B %Y} is over, so that nobody waits any more", "name another moment, or take the wait out"
+            yield until.lineno, f"{fixed:%d %B %Y} is over, so that nobody waits", "name another moment, or take the wait out"
 
 
 def _fixed(read: Read, node: ast.expr) -> datetime | None:
@@ -197,7 +197,7 @@ def undeclared_topic(read: Read) -> Iterator[Complaint]:
 RULES: tuple[Callable[[Read], Iterator[Complaint]], ...] = (unknown_event, unknown_field, dead_wait, undeclared_topic)
 
 
-def findings(journeys: list[Definition[Any]], now: datetime) -> set[Finding]:
+def findings(journeys: Sequence[Definition[Any]], now: datetime) -> set[Finding]:
     """Return what is wrong with those journeys. Of older versions nothing is asked: they are there for who is in them."""
     current = {(each.name, each.version) for each in newest()}
     reads = [Read(each, now) for each in journeys if (each.name, each.version) in current]

@@ -1,4 +1,4 @@
-"""Does each message have words that can be filled in, and that are its reader's? One small function a rule; `RULES` is all of them."""
+"""Does each message have words that can be filled in, and are they its reader's? One small function a rule; `RULES` is all."""
 
 from __future__ import annotations
 
@@ -103,7 +103,8 @@ def _without(all_sent: Sequence[Sent], name: str) -> Sequence[Sent]:
 def _not_given(name: str, template: str, file: str, lacking: Sequence[Sent]) -> tuple[str, str]:
     who = " and ".join(dict.fromkeys(f"{each.journey.name} ({each.place})" for each in lacking))
     through = "" if file.startswith(template) else f" through {file}"
-    return f"{name} is nothing that {who} gives {template}{through}", f"add it to the message's data, or say {{{{ {name} | default(…) }}}}"
+    why = f"{name} is nothing that {who} gives {template}{through}"
+    return why, f"add it to the message's data, or say {{{{ {name} | default(…) }}}}"
 
 
 def undeclared_property(house: House) -> Iterator[Complaint]:
