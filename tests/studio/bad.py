@@ -56,7 +56,8 @@ BAD_JOURNEYS: Sequence[tuple[str, str]] = (
     (
         "unknown-field",
         body(
-            "await j.wait_for(\n    Pushed, Joined, within=DAY,\n    where=lambda it: isinstance(it, Joined) and it.zone == 'x',  #!\n)"
+            "await j.wait_for(\n    Pushed, Joined, within=DAY,\n"
+            "    where=lambda it: isinstance(it, Joined) and it.zone == 'x',  #!\n)"
         ),
     ),
     ("dead-wait", body("await j.wait_for(Left, within=DAY)  #!")),
@@ -77,7 +78,8 @@ BAD_JOURNEYS: Sequence[tuple[str, str]] = (
     (
         "dead-wait",
         body(
-            "text = Sms('a') if joined.area else InApp('b')\nsent = await j.send(text)\nawait j.wait_for(MessageOpened, of=sent, within=DAY)  #!"
+            "text = Sms('a') if joined.area else InApp('b')\nsent = await j.send(text)\n"
+            "await j.wait_for(MessageOpened, of=sent, within=DAY)  #!"
         ),
     ),
     ("undeclared-topic", body("await j.send(Email('a'))", "@journey()  #!", TOPICS)),
@@ -202,7 +204,8 @@ BAD_TEMPLATES: Sequence[tuple[str, str, Mapping[str, str]]] = (
         SENDS_MAIL,
         {
             "email/note.mjml": 'subject: x\n---\n{% extends "_base.jinja" %}\n{% block said %}\n{{ aera }} #!\n{% endblock %}',
-            "_base.jinja": "<mjml><mj-body>{% block said %}{{ never }}{% endblock %}{% block other %}{{ area }}{% endblock %}</mj-body></mjml>",
+            "_base.jinja": "<mjml><mj-body>{% block said %}{{ never }}{% endblock %}"
+            "{% block other %}{{ area }}{% endblock %}</mj-body></mjml>",
         },
     ),
     ("undeclared-variable", SENDS_MAIL, {"email/note.mjml": mail("{{ area }}", "{{ aera }} #!")}),
@@ -262,7 +265,8 @@ GOOD_TEMPLATES: Mapping[str, tuple[str, Mapping[str, str]]] = {
             "{% set aera = area %}{{ aera }}{% set long %}{{ angle }}{% endset %}{{ long }}"
             "{% for key, value in event.items() %}{{ loop.index }}{{ key }}{{ value }}{% else %}{{ area }}{% endfor %}"
             "{% with x = area %}{{ x }}{% endwith %}{% macro m(a, b=area) %}{{ a }}{{ b }}{{ caller() }}{{ varargs }}{% endmacro %}"
-            "{% call(c) m(area) %}{{ c }}{% endcall %}{% for n in range(3) %}{{ n }}{% endfor %}{% set ns = namespace(x=1) %}{{ ns.x }}"
+            "{% call(c) m(area) %}{{ c }}{% endcall %}"
+            "{% for n in range(3) %}{{ n }}{% endfor %}{% set ns = namespace(x=1) %}{{ ns.x }}"
         ),
     ),
     "what another file brings with it": (
@@ -270,18 +274,22 @@ GOOD_TEMPLATES: Mapping[str, tuple[str, Mapping[str, str]]] = {
         {
             **sms(
                 '{% from "words.jinja" import said, seen with context %}{{ said(area) }}{{ seen() }}{% import "words.jinja" as w %}'
-                '{{ w.said(angle) }}{% include "_part.jinja" %}{% include "_none.jinja" ignore missing %}{% include area ~ ".jinja" %}'
+                '{{ w.said(angle) }}{% include "_part.jinja" %}'
+                '{% include "_none.jinja" ignore missing %}{% include area ~ ".jinja" %}'
             ),
             "words.jinja": "{% set colon = ':' %}{% macro said(x) %}{{ x }}{{ colon }}{{ other(x) }}{% endmacro %}"
-            "{% macro other(y) %}{{ y }}{% endmacro %}{% macro seen() %}{{ area }}{% endmacro %}{% macro never() %}{{ nobody }}{% endmacro %}",
+            "{% macro other(y) %}{{ y }}{% endmacro %}{% macro seen() %}{{ area }}{% endmacro %}"
+            "{% macro never() %}{{ nobody }}{% endmacro %}",
             "_part.jinja": "{{ angle }}",
         },
     ),
     "data that cannot be read, or may be what is asked": (
         body(
             'data = {"area": "x"}\ndata["angle"] = "y"\nawait j.send(Sms("note", data))\n'
-            'await j.send(Sms("note", made(joined)))\nboth = {"area": "x"}\nif joined.area:\n    both = {"area": "x", "angle": "y"}\n'
-            'await j.send(Sms("note", both))\nawait j.send(Sms("note", dict(both, angle="z")))\nawait j.send(Sms("note", {"area": "x"} | {"angle": "y"}))\n'
+            'await j.send(Sms("note", made(joined)))\nboth = {"area": "x"}\n'
+            'if joined.area:\n    both = {"area": "x", "angle": "y"}\n'
+            'await j.send(Sms("note", both))\nawait j.send(Sms("note", dict(both, angle="z")))\n'
+            'await j.send(Sms("note", {"area": "x"} | {"angle": "y"}))\n'
             "name = f'tips_{joined.area}'\nawait j.send(Sms(name))\nawait j.send(Sms('note', {'area': 'x', joined.area: 'y'}))",
             before="def made(joined: Joined) -> dict[str, str]:\n    return {'area': joined.area, 'angle': 'x'}",
         ),
@@ -290,16 +298,20 @@ GOOD_TEMPLATES: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "a layout that asks for what its pages set": (
         SENDS_MAIL,
         {
-            "email/note.mjml": 'subject: x\n---\n{% extends "email/_layout.mjml" %}{% set lang = "en" %}{{ never_shown }}{% block said %}{{ title(area) }}{{ super() }}{% endblock %}',
-            "email/_layout.mjml": '{% from "words.jinja" import title %}<mjml lang="{{ lang }}"><mj-body>{% block said %}{{ area }}{% endblock %}</mj-body></mjml>',
+            "email/note.mjml": 'subject: x\n---\n{% extends "email/_layout.mjml" %}{% set lang = "en" %}{{ never_shown }}'
+            "{% block said %}{{ title(area) }}{{ super() }}{% endblock %}",
+            "email/_layout.mjml": '{% from "words.jinja" import title %}<mjml lang="{{ lang }}"><mj-body>'
+            "{% block said %}{{ area }}{% endblock %}</mj-body></mjml>",
             "words.jinja": "{% macro title(x) %}{{ x }}{% endmacro %}",
         },
     ),
     "MJML that its conditions and loops put together": (
         SENDS_MAIL,
         {
-            "email/note.mjml": "subject: {{ area }}\n---\n<mjml><mj-body><mj-section>{% for each in area %}{% if not loop.first %}</mj-column>{% endif %}"
-            '<mj-column padding="{{ each }}">{% endfor %}{% if not area %}<mj-column>{% endif %}</mj-column></mj-section></mj-body></mjml>'
+            "email/note.mjml": "subject: {{ area }}\n---\n<mjml><mj-body><mj-section>"
+            "{% for each in area %}{% if not loop.first %}</mj-column>{% endif %}"
+            '<mj-column padding="{{ each }}">{% endfor %}{% if not area %}<mj-column>{% endif %}'
+            "</mj-column></mj-section></mj-body></mjml>"
         },
     ),
     "a name beside something of the reader's own": (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,17 +23,18 @@ Built = Callable[[str, Mapping[str, str]], House]
 @pytest.fixture(autouse=True)
 def registries() -> Iterator[None]:
     """Let each test begin with what Sojourn itself registers, and what it registers be forgotten when it ends."""
-    kept = [(each, dict(each)) for each in (JOURNEYS, EVENTS, TRAITS, SEGMENTS)]
+    registries: tuple[dict[Any, Any], ...] = (JOURNEYS, EVENTS, TRAITS, SEGMENTS)
+    kept = [(each, dict(each)) for each in registries]
     policy, ours = list(LAID_DOWN), {name: kind for name, kind in EVENTS.items() if kind.__module__.startswith("workflows.")}
     for registry, _ in kept:
-        registry.clear()  # type: ignore[attr-defined]
+        registry.clear()
     EVENTS.update(ours)
     LAID_DOWN.clear()
     yield
     LAID_DOWN[:] = policy
     for registry, before in kept:
-        registry.clear()  # type: ignore[attr-defined]
-        registry.update(before)  # type: ignore[attr-defined]
+        registry.clear()
+        registry.update(before)
 
 
 @pytest.fixture
