@@ -158,15 +158,16 @@ def _refuse_lacking(
     uses = [use for part in house.parts(words.name) for use in house.read(part).uses if not use.closed]
     names = {use.path[0]: "…" for use in uses if use.minds(1) and use.path[0] not in {*OWN_NAMES, *data}}
     said = {use.path[1]: "…" for use in uses if use.path[0] == "event" and use.minds(2) and use.path[1] not in event}
-    options = [f"--data '{_json(names)}'"] if names else []
-    options += [f"--event '{_json(said)}'"] if said else []
+    options = [_option("--data", names)] if names else []
+    options += [_option("--event", said)] if said else []
     if options:
         who = " or ".join(dict.fromkeys(each.journey.name for each in sent)) or "its journey"
-        raise Unclear(
-            f"{words.name} asks for {', '.join([*names, *(f'event.{each}' for each in said)])}, which {who} has not "
-            f"given this person; give {'it' if len(names) + len(said) == 1 else 'them'} with {' and '.join(options)}"
-        )
+        lacking = ", ".join([*names, *(f"event.{each}" for each in said)])
+        way = " and ".join(options)
+        if sent and not said and not event and (fields := sent[0].journey.triggers[0].model_fields):
+            way += f", or what starts it, with {_option('--event', dict.fromkeys(fields, '…'))}"
+        raise Unclear(f"{words.name} asks for {lacking}, which {who} has not given this person; give that with {way}")
 
 
-def _json(names: Mapping[str, str]) -> str:
-    return json.dumps(names, ensure_ascii=False)
+def _option(name: str, values: Mapping[str, str]) -> str:
+    return f"{name} '{json.dumps(values, ensure_ascii=False)}'"

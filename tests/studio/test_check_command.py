@@ -147,7 +147,9 @@ def test_what_a_message_may_fail_by_or_is_a_matter_of_taste_is_only_warned_of(bu
 
 
 def test_a_template_that_cannot_be_read_stops_a_worker_if_a_journey_sends_it(build: Built) -> None:
-    house = build(body("await j.send(Email('note'))"), {"email/note.mjml": mail("{{ did('pushed') }}"), "sms/draft.txt": "{% if %}"})
+    house = build(
+        body("await j.send(Email('note'))"), {"email/note.mjml": mail("{{ did('pushed') }}"), "sms/draft.txt": "{% if %}"}
+    )
     assert [each.rule for each in at_start(house.folder, NOW)] == ["broken-template"]
     house.library.folder.joinpath("email/note.mjml").write_text(mail("{% if %}"))
     with pytest.raises(BadJourneys, match=r"note.mjml:3: Jinja cannot read it"):
