@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-from commands import addressing, checking, operating, previewing, seeing
+from commands import addressing, backtesting, checking, operating, previewing, seeing
 from commands.seeing import Journeys, Json
 from loading import BadJourneys, NoJourneys, load
 from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_WRITE_KEY, Settings
@@ -113,7 +113,9 @@ for command in (
     checking.check,
     previewing.preview,
     seeing.draw,
+    seeing.paths,
     seeing.audience,
+    backtesting.backtest,
     operating.erase,
     operating.explain,
     operating.export,

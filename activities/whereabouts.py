@@ -23,22 +23,33 @@ def zones_of(person: Person, channel: str, settings: Settings) -> tuple[ZoneInfo
 
     A number says less than a zone that a device has told, and more than nothing: what is allowed in all of its zones is allowed.
     """
-    if (known := zone(person.zone)) is None and channel == "sms" and (number := _number(person)) is not None:
-        names = timezone.time_zones_for_number(number)
-        if found := tuple(each for name in names if (each := zone(name)) is not None):
-            return found
-    return (known or zone_of(person, settings),)
+    known = zone(person.zone)
+    of_number = number_zones(person.phone) if known is None and channel == "sms" else ()
+    found = tuple(each for name in of_number if (each := zone(name)) is not None)
+    return found or (known or zone_of(person, settings),)
 
 
 def country_of(person: Person, channel: str) -> str:
     """Return the country whose hours a message keeps (ISO 3166): for a text the number's, else the person's; '' if unknown."""
-    if channel == "sms" and (number := _number(person)) is not None:
-        return phonenumbers.region_code_for_number(number) or ""
+    if channel == "sms" and _number(person.phone) is not None:
+        return number_country(person.phone)
     return country(person.traits, person.locale)
 
 
-def _number(person: Person) -> phonenumbers.PhoneNumber | None:
+def number_zones(phone: str | None) -> tuple[str, ...]:
+    """Return the names of the zones that a number is of; none for what is no number."""
+    number = _number(phone)
+    return () if number is None else tuple(timezone.time_zones_for_number(number))
+
+
+def number_country(phone: str | None) -> str:
+    """Return the country that a number is of (ISO 3166); '' for what is no number."""
+    number = _number(phone)
+    return "" if number is None else phonenumbers.region_code_for_number(number) or ""
+
+
+def _number(phone: str | None) -> phonenumbers.PhoneNumber | None:
     try:
-        return phonenumbers.parse(person.phone or "")
+        return phonenumbers.parse(phone) if phone else None
     except phonenumbers.NumberParseException:
         return None

@@ -81,12 +81,12 @@ async def _preview(
     from studio.check import loaded
     from studio.preview import meant, preview
 
-    house = loaded(folder, wish.at)
-    wish = replace(wish, template=meant(house, wish.template, channel))
+    shipment = loaded(folder, wish.at)
+    wish = replace(wish, template=meant(shipment, wish.template, channel))
     store = open_store(settings)
     try:
         person = await _of_store(store, user) if invented is None else _somebody(invented, wish.at)
-        return await preview(store, settings, house, person, wish)
+        return await preview(store, settings, shipment, person, wish)
     finally:
         await store.close()
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from dataclasses import asdict
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,14 +16,22 @@ from rich.table import Table
 
 from loading import load
 from settings import Settings
-from workflows.definition import current, newest
+from studio.paths import explored
+from studio.svg import svg
+from studio.telling import jsonable, show
+from studio.terminal import terminal
+from workflows.definition import Definition, current, newest
+from workflows.graph import graph
 from workflows.listening import listening
+from workflows.picture import Graph
 from workflows.segments import SEGMENTS
 
 if TYPE_CHECKING:
     from events.audience import Audience
 
 console = Console()
+
+ENDINGS = {"mermaid": "mmd", "svg": "svg", "terminal": "txt"}
 
 Journeys = Annotated[Path | None, typer.Option(help="A folder of journeys in place of the shipped one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
@@ -47,15 +57,54 @@ def list_journeys(journeys: Journeys = None, as_json: Json = False) -> None:
     console.print(_table(rows))
 
 
-def draw(journey: str, journeys: Journeys = None) -> None:
-    """Draw a journey, from its source, as Mermaid."""
-    from workflows.graph import graph
-
+def draw(
+    journey: Annotated[str, typer.Argument(help="All of them, unless given.")] = "",
+    form: Annotated[str, typer.Option("--format", help="mermaid, svg or terminal; terminal in one, else mermaid.")] = "",
+    out: Annotated[Path | None, typer.Option(help="A folder, to write each picture into as a file of its own.")] = None,
+    journeys: Journeys = None,
+) -> None:
+    """Draw a journey from its source: triggers, exits, goal, waits with both outcomes, splits, loops, and every message."""
     load(journeys or Settings().journeys)
-    definition = current(journey)
-    if definition is None:
-        raise typer.BadParameter(f"there is no journey {journey!r}; `sojourn journeys` lists them")
-    print(graph(definition).mermaid())
+    form = form or ("terminal" if out is None and sys.stdout.isatty() else "mermaid")
+    if form not in ENDINGS:
+        raise typer.BadParameter(f"--format: there is no {form!r}; there are {', '.join(ENDINGS)}")
+    drawn = [(each.name, graph(each)) for each in ([_journey(journey)] if journey else newest())]
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    for name, picture in drawn:
+        if out is not None:
+            (out / f"{name}.{ENDINGS[form]}").write_text(_picture(form, name, picture), encoding="utf-8")
+        elif form == "terminal":
+            console.print(terminal(picture, name))
+        else:
+            print(_picture(form, name, picture))
+
+
+def paths(journey: str, journeys: Journeys = None, as_json: Json = False) -> None:
+    """List every path through a journey, with its messages and how long it may take, by running it with each possible answer."""
+    load(journeys or Settings().journeys)
+    found = explored(_journey(journey))
+    if as_json:
+        print(json.dumps(jsonable(found), ensure_ascii=False))
+    else:
+        show(found, console)
+
+
+def _journey(name: str) -> Definition[Any]:
+    if (definition := current(name)) is None:
+        raise typer.BadParameter(f"there is no journey {name!r}; `sojourn journeys` lists them")
+    return definition
+
+
+def _picture(form: str, name: str, picture: Graph) -> str:
+    match form:
+        case "svg":
+            return svg(picture, name)
+        case "mermaid":
+            return picture.mermaid()
+    words = Console(width=100, color_system=None, record=True, file=StringIO())
+    words.print(terminal(picture, name))
+    return words.export_text()
 
 
 def audience(

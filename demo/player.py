@@ -9,14 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
-from sqlmodel import col, select
 from temporalio.client import Client
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
 from demo.standing import Runs, Stuck, Waiting
 from events.sweep import next_turn, sweep
 from store.session import Store
-from store.tables import Person, Run
 from workflows.definition import EVENTS, JOURNEYS
 from workflows.listening import listening
 from workflows.message_events import MessageEvent
@@ -29,10 +27,7 @@ AFTERMATH = timedelta(seconds=1)  # a clock brought this far beyond a deadline g
 
 @dataclass(frozen=True)
 class Call:
-    """One HTTP call, and when it was made. `path` may hold {run_id}, for the person's last run.
-
-    A `refusable` call may be answered 409: what it asks for is no longer so.
-    """
+    """One HTTP call, and when it was made. A `refusable` one may be answered 409: what it asks for is no longer so."""
 
     at: datetime
     path: str
@@ -92,19 +87,10 @@ class Player:
         await Runs(self.store, self.skipper, user_id).settled()
 
     async def _make(self, user_id: str, call: Call) -> None:
-        path = call.path
-        if "{run_id}" in path:
-            path = path.format(run_id=(await self._last_run(user_id)))
-        answer = await self.api.request(
-            call.method, path, json=call.body, headers={**call.headers, CLOCK_HEADER: call.at.isoformat()}
-        )
+        headers = {**call.headers, CLOCK_HEADER: call.at.isoformat()}
+        answer = await self.api.request(call.method, call.path, json=call.body, headers=headers)
         if answer.is_error and not (call.refusable and answer.status_code == 409):
-            raise Stuck(f"{call.method} {path} was answered {answer.status_code}: {answer.text}")
-
-    async def _last_run(self, user_id: str) -> str:
-        async with self.store.read() as session:
-            mine = select(Run.id).join(Person).where(Person.user_id == user_id).order_by(col(Run.id).desc())
-            return (await session.exec(mine.limit(1))).one()
+            raise Stuck(f"{call.method} {call.path} was answered {answer.status_code}: {answer.text}")
 
 
 def _hears_of_transitions() -> bool:

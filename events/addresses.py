@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,6 +13,11 @@ from workflows.country import country
 from workflows.traits import Misfit
 
 EMAIL, PHONE = "email:", "phone:"  # before a name that is an address
+
+# What most addresses are like, and the library takes as it is: told so in a fiftieth of its time.
+LABEL = r"[a-z0-9]+(?:-[a-z0-9]+)*"
+PLAIN = re.compile(rf"[a-z0-9_]+(?:[.+-][a-z0-9_]+)*@(?:{LABEL}\.)+[a-z]{{2,}}", re.IGNORECASE | re.ASCII)
+PLAIN_LENGTH = 60
 
 
 def names_of(traits: Mapping[str, Any], locale: Any = None) -> Iterator[str]:
@@ -33,8 +39,12 @@ def name_of(prefix: str, stated: str | int, region: str | None = None) -> str:
 
 def email_of(text: str) -> str:
     """Return an address with its domain in lower case. Raises Misfit for what is none (RFC 5322, RFC 6531)."""
+    text = text.strip()
+    if len(text) <= PLAIN_LENGTH and PLAIN.fullmatch(text):
+        local, _, domain = text.rpartition("@")
+        return f"{local}@{domain.lower()}"
     try:
-        address = validate_email(text.strip(), check_deliverability=False, globally_deliverable=False)
+        address = validate_email(text, check_deliverability=False, globally_deliverable=False)
     except EmailNotValidError:
         address = None
     if address is None or "." not in address.domain:

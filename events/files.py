@@ -6,7 +6,7 @@ import csv
 import gzip
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -21,6 +21,8 @@ CELL_CHARACTERS = 1 << 20
 PLAIN = ("type", "userId", "anonymousId", "event", "timestamp", "messageId", "name", "groupId", "previousId")
 NESTED = ("properties", "traits", "context")
 ADDRESSES = (["traits", "email"], ["traits", "phone"])  # columns that say whose a row is, as a CRM has them
+
+Header = list[list[str]]
 
 
 class BadFile(Exception):
@@ -78,11 +80,12 @@ def opened(file: Path, *, name: str = "") -> Source:
     stem = (name or file.name).lower().removesuffix(".gz")
     if stem.endswith(".csv"):
         return Source(raw, text, _rows(text), size)
-    return Source(raw, text, _objects(text), size)
+    return Source(raw, text, objects(text), size)
 
 
-def _objects(text: TextIO) -> Iterator[Line]:
-    for number, line in enumerate(text, 1):
+def objects(text: Iterable[str], first: int = 1) -> Iterator[Line]:
+    """Read lines of JSONL, of which the first has that number."""
+    for number, line in enumerate(text, first):
         if line.isspace():
             continue
         try:
@@ -95,24 +98,34 @@ def _objects(text: TextIO) -> Iterator[Line]:
 
 def _rows(text: TextIO) -> Iterator[Line]:
     csv.field_size_limit(CELL_CHARACTERS)
-    rows = csv.reader(text)
-    header = _header(next(rows, []))
-    before = 1
+    reader = csv.reader(text)
+    return _each_row(reader, header_of(next(reader, [])), 1)
+
+
+def rows(text: Iterable[str], header: Header, before: int) -> Iterator[Line]:
+    """Read rows of a CSV with that header, after so many lines."""
+    csv.field_size_limit(CELL_CHARACTERS)
+    return _each_row(csv.reader(text), header, before)
+
+
+def _each_row(rows: Any, header: Header, lines: int) -> Iterator[Line]:
+    start, before = lines - rows.line_num, lines
     while True:
         try:
             row = next(rows, None)
         except csv.Error as error:
             yield Line(before + 1, {}, f"it is not CSV: {error}")
-            before = rows.line_num
+            before = start + rows.line_num
             continue
         if row is None:
             return
         if any(row):
             yield _row(before + 1, header, row)
-        before = rows.line_num
+        before = start + rows.line_num
 
 
-def _header(names: list[str]) -> list[list[str]]:
+def header_of(names: list[str]) -> Header:
+    """Read the header of a CSV: the path of each column. Raises BadFile for one that we do not know."""
     header = [name.strip().split(".") for name in names]
     unknown = [name for name, path in zip(names, header, strict=True) if not _is_known(path)]
     if unknown or not any(path[0] in ("userId", "anonymousId") or path in ADDRESSES for path in header):
@@ -126,7 +139,7 @@ def _is_known(path: list[str]) -> bool:
     return path[0] in NESTED or (len(path) == 1 and path[0] in PLAIN)
 
 
-def _row(number: int, header: list[list[str]], row: list[str]) -> Line:
+def _row(number: int, header: Header, row: list[str]) -> Line:
     if len(row) != len(header):
         return Line(number, {}, f"it has {len(row)} cells, and the header {len(header)}")
     call: dict[str, Any] = {}

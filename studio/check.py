@@ -11,7 +11,7 @@ from pathlib import Path
 
 from loading import BadJourneys, NoJourneys, load
 from studio import journey_rules, template_rules
-from studio.house import House
+from studio.shipment import Shipment
 from workflows import check
 from workflows.check import Finding
 from workflows.definition import JOURNEYS, newest
@@ -41,21 +41,21 @@ def look(folder: Path, now: datetime) -> Looked:
     if not found:
         found = _unloadable(folder)
     if found:
-        alone = House(folder, (), now)
+        alone = Shipment(folder, (), now)
         found |= template_rules.findings(alone, (template_rules.broken_template,))
         return Looked(sorted(found), 0, len(alone.names), whole=False)
-    house = loaded(folder, now)
-    return Looked(sorted(findings(house)), len(newest()), len(house.names))
+    shipment = loaded(folder, now)
+    return Looked(sorted(findings(shipment)), len(newest()), len(shipment.names))
 
 
-def loaded(folder: Path, now: datetime) -> House:
-    """Return the house of the journeys that are loaded from a folder."""
-    return House(folder, tuple(JOURNEYS.values()), now)
+def loaded(folder: Path, now: datetime) -> Shipment:
+    """Return the shipment of the journeys that are loaded from a folder."""
+    return Shipment(folder, tuple(JOURNEYS.values()), now)
 
 
-def findings(house: House) -> set[Finding]:
+def findings(shipment: Shipment) -> set[Finding]:
     """Return what is wrong with journeys that are loaded, beyond what their sources tell by themselves."""
-    return journey_rules.findings(house.journeys, house.now) | template_rules.findings(house)
+    return journey_rules.findings(shipment.journeys, shipment.now) | template_rules.findings(shipment)
 
 
 def at_start(folder: Path, now: datetime) -> list[Finding]:
@@ -64,15 +64,15 @@ def at_start(folder: Path, now: datetime) -> list[Finding]:
     Raises BadJourneys for a message that could be sent to nobody, of a journey that people enter: each run would lose it for
     good, where a worker that does not start loses nothing.
     """
-    stopping = template_rules.findings(House(folder, newest(), now), STOPS)
-    sent = {str(file) for file in _sent(House(folder, newest(), now))}
+    stopping = template_rules.findings(Shipment(folder, newest(), now), STOPS)
+    sent = {str(file) for file in _sent(Shipment(folder, newest(), now))}
     if fatal := sorted(each for each in stopping if each.rule == "missing-template" or each.file in sent):
         raise BadJourneys("\n".join(str(each) for each in fatal))
     return sorted(findings(loaded(folder, now)))
 
 
-def _sent(house: House) -> list[str]:
-    return [house.path(part) for template in house.sent for file in house.of(template) for part in house.parts(file)]
+def _sent(shipment: Shipment) -> list[str]:
+    return [shipment.path(part) for template in shipment.sent for file in shipment.of(template) for part in shipment.parts(file)]
 
 
 def _unloadable(folder: Path) -> set[Finding]:

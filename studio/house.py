@@ -1,100 +1,92 @@
-"""What is looked at before it ships: the journeys that are loaded, their templates, and which of these each of them sends."""
+"""The whole house in one process: a store, the API, the router and a worker, on a real Temporal server."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-from activities.render import EXTENSIONS
-from activities.templates import Library, language_tags
-from studio.uses import Reading, read
-from workflows.definition import Definition
-from workflows.given import Given, given
-from workflows.messages import CHANNELS
+import httpx
+from sqlmodel import col, select
+from temporalio.client import Client
 
-WRITTEN = frozenset((".mjml", ".txt", ".json", ".jinja", ".j2"))  # endings of templates
+from api.app import create_app
+from events.route import Router
+from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_ERASURE_KEY, Settings
+from store.migrate import migrate
+from store.session import Store
+from store.tables import Person, Run
+from worker import CACHED_RUNS, worker
 
 
 @dataclass(frozen=True)
-class Sent:
-    """A message of some journey's."""
-
-    journey: Definition[Any]
-    given: Given
-
-    @property
-    def place(self) -> str:
-        return f"{Path(self.journey.place.rpartition(':')[0]).name}:{self.given.line}"
-
-
-@dataclass(frozen=True, eq=False)
 class House:
-    """A folder of journeys, those of it that are looked at, and the moment at which."""
+    """What is up. `api` has the admin key."""
 
-    folder: Path
-    journeys: Sequence[Definition[Any]]
-    now: datetime
+    settings: Settings
+    store: Store
+    temporal: Client
+    api: httpx.AsyncClient
+    router: Router
 
-    @property
-    def templates(self) -> Path:
-        return self.folder / "templates"
+    async def runs(self, user: str) -> Sequence[Run]:
+        """Return the person's runs, the oldest first."""
+        async with self.store.read() as session:
+            mine = select(Run).join(Person).where(Person.user_id == user).order_by(col(Run.id))
+            return (await session.exec(mine)).all()
 
-    @cached_property
-    def library(self) -> Library:
-        return Library(self.templates)
+    async def end_open_runs(self, user: str) -> None:
+        """Leave nothing running of that person: where the house is next, nobody may know their journeys."""
+        for run in await self.runs(user):
+            if run.ended_at is None:
+                await self.temporal.get_workflow_handle(run.workflow_id).terminate("what was played is over")
 
-    @cached_property
-    def files(self) -> Sequence[str]:
-        """The template files, by their paths in the folder of templates."""
-        found = (each for each in sorted(self.templates.rglob("*")) if each.suffix in WRITTEN and each.is_file())
-        return [each.relative_to(self.templates).as_posix() for each in found]
 
-    @cached_property
-    def sent(self) -> Mapping[str, Sequence[Sent]]:
-        """What journeys send, by channel/name of the template, as far as their sources tell."""
-        found: dict[str, list[Sent]] = {}
-        for journey in self.journeys:
-            for each in given(journey):
-                if each.template:
-                    found.setdefault(each.template, []).append(Sent(journey, each))
-        return found
+@asynccontextmanager
+async def house(
+    temporal: Client,
+    database_url: str,
+    journeys: Path,
+    *,
+    working: bool = True,
+    cached_runs: int = CACHED_RUNS,
+    **settings: Any,
+) -> AsyncIterator[House]:
+    """Bring the house up on a database and a task queue of its own; without `working`, no worker and no router run."""
+    chosen = Settings(
+        database_url=database_url,
+        journeys=journeys,
+        task_queue=f"journeys-{uuid4().hex[:8]}",
+        temporal_namespace=temporal.namespace,
+        _env_file=None,
+        **settings,
+    )
+    await asyncio.to_thread(migrate, database_url)
+    store = Store(database_url, erasure_key=DEVELOPMENT_ERASURE_KEY)
+    app = create_app(chosen, store, temporal)
+    transport = httpx.ASGITransport(app)
+    headers = {"Authorization": f"Bearer {DEVELOPMENT_ADMIN_KEY}"}
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://house", headers=headers) as api:
+            up = House(chosen, store, temporal, api, Router(store, temporal, chosen, "house"))
+            if working:
+                async with at_work(up, cached_runs=cached_runs):
+                    yield up
+            else:
+                yield up
+    finally:
+        await store.close()
 
-    @cached_property
-    def names(self) -> frozenset[str]:
-        """The templates that there are for readers, as channel/name; what begins with an underscore is only part of others."""
-        fits = re.compile(rf"(?:{'|'.join(CHANNELS)})/[^_.][^.]*")
-        return frozenset(name for file in self.files if fits.fullmatch(name := file.partition(".")[0]) and self.of(name))
 
-    def of(self, template: str) -> Sequence[str]:
-        """Return a template's files, one a language, the one that names none first."""
-        extension = EXTENSIONS.get(template.partition("/")[0], "txt")
-        fits = re.compile(rf"{re.escape(template)}(?:\.([^./]+))?\.{extension}")
-        found = [(match[1] or "", file) for file in self.files if (match := fits.fullmatch(file))]
-        return [file for tag, file in sorted(found) if not tag or language_tags(tag)[:1] == [tag]]
-
-    def path(self, file: str) -> str:
-        """Return where a template file is."""
-        return str(self.templates / file)
-
-    def parts(self, file: str) -> Sequence[str]:
-        """Return a file and the text part that lies beside it."""
-        beside = str(Path(file).with_suffix(".txt"))
-        return [file, beside] if file.endswith(".mjml") and beside in self.files else [file]
-
-    def read(self, file: str) -> Reading:
-        """Return what a file asks for; nothing, and not the whole of it, if it cannot be parsed."""
-        if file not in self._readings:
-            try:
-                self._readings[file] = read(self.library, self.library.parsed(file))
-            except Exception:  # what cannot be parsed is told by the rule about broken templates, whatever it is
-                self._readings[file] = Reading(whole=False)
-        return self._readings[file]
-
-    @cached_property
-    def _readings(self) -> dict[str, Reading]:
-        return {}
+@asynccontextmanager
+async def at_work(up: House, *, routing: bool = True, cached_runs: int = CACHED_RUNS) -> AsyncIterator[None]:
+    """Run a worker, and a router beside it."""
+    async with worker(up.settings, up.store, up.temporal, cached_runs=cached_runs), asyncio.TaskGroup() as tasks:
+        router = tasks.create_task(up.router.run()) if routing else None
+        yield
+        if router is not None:
+            router.cancel()

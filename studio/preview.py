@@ -20,8 +20,8 @@ from settings import Settings
 from store.links import Ticket
 from store.session import Store
 from store.tables import Person
-from studio.house import House, Sent
 from studio.retold import Story, retold, told
+from studio.shipment import Sent, Shipment
 from workflows.policy import in_force
 from workflows.reading import read_by
 from workflows.transitions import ConsentRequested
@@ -81,9 +81,9 @@ class Nowhere(Links):
         return f"{self.settings.public_url.rstrip('/')}/{path}/{NOBODYS}"
 
 
-def meant(house: House, name: str, channel: str = "") -> str:
+def meant(shipment: Shipment, name: str, channel: str = "") -> str:
     """Return the template of that name, as channel/name. Raises Unclear if there is none, or several."""
-    there = sorted(house.names | {template for template in house.sent if house.of(template)})
+    there = sorted(shipment.names | {template for template in shipment.sent if shipment.of(template)})
     fits = [each for each in there if name in (each, each.partition("/")[2]) and channel in ("", each.partition("/")[0])]
     if len(fits) == 1:
         return fits[0]
@@ -92,18 +92,18 @@ def meant(house: House, name: str, channel: str = "") -> str:
     close = get_close_matches(name, [*there, *(each.partition("/")[2] for each in there)], n=1)
     some = ", ".join([*there[:NAMED], *(["…"] if there[NAMED:] else [])])
     hint = f"did you mean {close[0]!r}?" if close else f"there is {some or 'none'}"
-    raise Unclear(f"there is no template {name!r}{f' on {channel}' if channel else ''} in {house.templates}; {hint}")
+    raise Unclear(f"there is no template {name!r}{f' on {channel}' if channel else ''} in {shipment.templates}; {hint}")
 
 
-async def preview(store: Store, settings: Settings, house: House, person: Person, wish: Wish) -> Shown:
+async def preview(store: Store, settings: Settings, shipment: Shipment, person: Person, wish: Wish) -> Shown:
     """Fill in a message for a person. Raises Unclear, or BadTemplate."""
-    sent = house.sent.get(wish.template, ())
+    sent = shipment.sent.get(wish.template, ())
     story = await _story(store, person, sent, wish)
     links = Nowhere(settings, Ticket(0), transactional=bool(sent) and all(each.given.said.transactional for each in sent))
     event = {**story.event, **_to_confirm(settings, person, story, links)}
     data = {**story.data, **(wish.data or {})}
     locale = wish.locale or person.locale
-    _refuse_lacking(house, settings, wish.template, locale, sent, event, data)
+    _refuse_lacking(shipment, settings, wish.template, locale, sent, event, data)
     occasion = Occasion(
         user=portrait(person) | {"locale": locale},
         event=event,
@@ -115,7 +115,7 @@ async def preview(store: Store, settings: Settings, house: House, person: Person
         links=links,
     )
     channel, _, name = wish.template.partition("/")
-    content = await asyncio.to_thread(render, house.library, channel, name, occasion, settings.locale)
+    content = await asyncio.to_thread(render, shipment.library, channel, name, occasion, settings.locale)
     return Shown(wish.template, person.user_id, locale or settings.locale, story.journey, content, event, data)
 
 
@@ -141,7 +141,7 @@ def _to_confirm(settings: Settings, person: Person, story: Story, links: Nowhere
 
 
 def _refuse_lacking(
-    house: House,
+    shipment: Shipment,
     settings: Settings,
     template: str,
     locale: str,
@@ -152,10 +152,10 @@ def _refuse_lacking(
     """Refuse to show what lacks something that the journey, or the event that starts it, has to say."""
     channel, _, name = template.partition("/")
     try:
-        words = house.library.find(channel, name, EXTENSIONS.get(channel, "txt"), locale or settings.locale)
+        words = shipment.library.find(channel, name, EXTENSIONS.get(channel, "txt"), locale or settings.locale)
     except Exception:  # which filling in tells, with its place
         return
-    uses = [use for part in house.parts(words.name) for use in house.read(part).uses if not use.closed]
+    uses = [use for part in shipment.parts(words.name) for use in shipment.read(part).uses if not use.closed]
     names = {use.path[0]: "…" for use in uses if use.minds(1) and use.path[0] not in {*OWN_NAMES, *data}}
     said = {use.path[1]: "…" for use in uses if use.path[0] == "event" and use.minds(2) and use.path[1] not in event}
     options = [_option("--data", names)] if names else []

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from activities.render import EXTENSIONS, HEADERS, OWN_NAMES
 from activities.templates import Parsed
 from studio.broken import Fault, faults, is_mjml
-from studio.house import House, Sent
+from studio.shipment import Sent, Shipment
 from studio.uses import Use
 from workflows.check import Finding
 from workflows.definition import EVENTS
@@ -27,32 +27,32 @@ THE_SAME_FOR_ALL = frozenset(("unsubscribe_url", "preferences_url", "journey", "
 Complaint = tuple[str, int, str, str]  # the file, its line, why, and what to write instead
 
 
-def missing_template(house: House) -> Iterator[Complaint]:
+def missing_template(shipment: Shipment) -> Iterator[Complaint]:
     """A message without a template is sent to nobody."""
-    for template, all_sent in house.sent.items():
-        if not house.of(template):
-            close = get_close_matches(template, sorted(house.names), n=1)
+    for template, all_sent in shipment.sent.items():
+        if not shipment.of(template):
+            close = get_close_matches(template, sorted(shipment.names), n=1)
             hint = f", or name {close[0]}, which there is" if close else ""
-            expected = house.templates / _file(template)
+            expected = shipment.templates / _file(template)
             for sent in all_sent:
                 place = sent.journey.place.rpartition(":")[0]
                 yield place, sent.given.line, f"there is no template {template}", f"write {expected}{hint}"
 
 
-def broken_template(house: House) -> Iterator[Complaint]:
+def broken_template(shipment: Shipment) -> Iterator[Complaint]:
     """What Jinja cannot read, or has a header that is none, is filled in for nobody."""
-    sent = {part for template in house.sent for file in house.of(template) for part in house.parts(file)}
-    headed = {file: template.partition("/")[0] for template in house.sent for file in house.of(template)}
-    for file in sorted({*house.files, *sent}):
-        for fault in faults(house.library, file):
-            yield house.path(fault.file), fault.line, fault.why, fault.fix
+    sent = {part for template in shipment.sent for file in shipment.of(template) for part in shipment.parts(file)}
+    headed = {file: template.partition("/")[0] for template in shipment.sent for file in shipment.of(template)}
+    for file in sorted({*shipment.files, *sent}):
+        for fault in faults(shipment.library, file):
+            yield shipment.path(fault.file), fault.line, fault.why, fault.fix
         if file in headed:
-            yield from ((house.path(file), each.line, each.why, each.fix) for each in _header(house, file, headed[file]))
+            yield from ((shipment.path(file), each.line, each.why, each.fix) for each in _header(shipment, file, headed[file]))
 
 
-def _header(house: House, file: str, channel: str) -> Iterator[Fault]:
+def _header(shipment: Shipment, file: str, channel: str) -> Iterator[Fault]:
     try:
-        parsed: Parsed = house.library.parsed(file)
+        parsed: Parsed = shipment.library.parsed(file)
     except Exception:  # which has been told
         return
     needed, possible = HEADERS[channel]
@@ -66,18 +66,18 @@ def _header(house: House, file: str, channel: str) -> Iterator[Fault]:
             yield Fault(file, line, f"its action {value!r} leads nowhere", "write it as `label -> address`")
 
 
-def not_mjml(house: House) -> Iterator[Complaint]:
+def not_mjml(shipment: Shipment) -> Iterator[Complaint]:
     """What is not MJML becomes no e-mail."""
-    for template in house.sent:
-        for file in house.of(template) if template.startswith("email/") else ():
-            if not any(_header(house, file, "email")) and (why := is_mjml(house.library, file)):
-                yield house.path(file), 1, f"what it makes is not MJML: {why}", "begin it with <mjml>, and close what it opens"
+    for template in shipment.sent:
+        for file in shipment.of(template) if template.startswith("email/") else ():
+            if not any(_header(shipment, file, "email")) and (why := is_mjml(shipment.library, file)):
+                yield shipment.path(file), 1, f"what it makes is not MJML: {why}", "begin it with <mjml>, and close what it opens"
 
 
-def undeclared_variable(house: House) -> Iterator[Complaint]:
+def undeclared_variable(shipment: Shipment) -> Iterator[Complaint]:
     """A name that is not there when the message is filled in fails it, for everybody it was for."""
-    for template, all_sent in house.sent.items():
-        for file, uses in _uses(house, template):
+    for template, all_sent in shipment.sent.items():
+        for file, uses in _uses(shipment, template):
             told = set[tuple[str, str]]()
             for use in uses:
                 root = use.path[0]
@@ -85,10 +85,10 @@ def undeclared_variable(house: House) -> Iterator[Complaint]:
                     continue
                 if use.closed:
                     told.add((use.file, root))
-                    yield house.path(use.file), use.line, *_closed(root)
+                    yield shipment.path(use.file), use.line, *_closed(root)
                 elif root not in OWN_NAMES and (lacking := _without(all_sent, root)):
                     told.add((use.file, root))
-                    yield house.path(use.file), use.line, *_not_given(root, template, file, lacking)
+                    yield shipment.path(use.file), use.line, *_not_given(root, template, file, lacking)
 
 
 def _closed(name: str) -> tuple[str, str]:
@@ -107,21 +107,21 @@ def _not_given(name: str, template: str, file: str, lacking: Sequence[Sent]) -> 
     return why, f"add it to the message's data, or say {{{{ {name} | default(…) }}}}"
 
 
-def undeclared_property(house: House) -> Iterator[Complaint]:
+def undeclared_property(shipment: Shipment) -> Iterator[Complaint]:
     """What no declaration speaks of may be left out by whoever sends it, and then the message fails."""
-    for template, all_sent in house.sent.items():
+    for template, all_sent in shipment.sent.items():
         fields = _fields(all_sent)
-        for use in sorted({use for _, uses in _uses(house, template) for use in uses}, key=_in_place):
+        for use in sorted({use for _, uses in _uses(shipment, template) for use in uses}, key=_in_place):
             match use.path:
                 case ("event", name, *_) if fields is not None and name not in fields and use.minds(2):
                     who = " and ".join(dict.fromkeys(each.journey.name for each in all_sent))
                     why = f"no event that starts {who} declares {name!r}"
-                    yield house.path(use.file), use.line, why, f"declare it, or say {{{{ event.{name} | default(…) }}}}"
+                    yield shipment.path(use.file), use.line, why, f"declare it, or say {{{{ event.{name} | default(…) }}}}"
                 case ("user", name, *_) if name not in USER and use.minds(2):
                     why = f"user has no {name!r}, but {', '.join(USER)}"
-                    yield house.path(use.file), use.line, why, f"ask for user.traits.{name}, if that is a trait"
+                    yield shipment.path(use.file), use.line, why, f"ask for user.traits.{name}, if that is a trait"
                 case ("user", "traits", name, *_) if use.minds(3) and (complaint := _trait(name)):
-                    yield house.path(use.file), use.line, *complaint
+                    yield shipment.path(use.file), use.line, *complaint
 
 
 def _fields(all_sent: Sequence[Sent]) -> frozenset[str] | None:
@@ -142,37 +142,39 @@ def _trait(name: str) -> tuple[str, str] | None:
     return None
 
 
-def uncounted_event(house: House) -> Iterator[Complaint]:
+def uncounted_event(shipment: Shipment) -> Iterator[Complaint]:
     """An event that no class declares is counted under whatever name apps may send it, and a slip of the pen counts nothing."""
-    readings = (house.read(part) for template in house.sent for file in house.of(template) for part in house.parts(file))
+    readings = (
+        shipment.read(part) for template in shipment.sent for file in shipment.of(template) for part in shipment.parts(file)
+    )
     for file, line, event in sorted({each for reading in readings for each in reading.counted}):
         if event not in EVENTS:
             close = get_close_matches(event, sorted(EVENTS), n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            yield house.path(file), line, f"did({event!r}) counts an event that nobody declares{hint}", "name a declared one"
+            yield shipment.path(file), line, f"did({event!r}) counts an event that nobody declares{hint}", "name a declared one"
 
 
-def taken_name(house: House) -> Iterator[Complaint]:
+def taken_name(shipment: Shipment) -> Iterator[Complaint]:
     """Data under one of Sojourn's own names fails the message."""
-    for template, all_sent in house.sent.items():
+    for template, all_sent in shipment.sent.items():
         for sent in all_sent:
             for name in sorted(OWN_NAMES & (sent.given.names or frozenset())):
                 place = sent.journey.place.rpartition(":")[0]
                 yield place, sent.given.line, f"the data of {template} uses Sojourn's own name {name}", "call it something else"
 
 
-def name_only(house: House) -> Iterator[Complaint]:
+def name_only(shipment: Shipment) -> Iterator[Complaint]:
     """A message that greets by name and is otherwise everybody's says nothing that its reader's own doing has called for."""
-    for template, all_sent in house.sent.items():
+    for template, all_sent in shipment.sent.items():
         personal = template.partition("/")[0] not in TO_SYSTEMS and any(_is_marketing(each) for each in all_sent)
-        for file in house.of(template) if personal else ():
-            readings = [house.read(part) for part in house.parts(file)]
+        for file in shipment.of(template) if personal else ():
+            readings = [shipment.read(part) for part in shipment.parts(file)]
             uses = [use for reading in readings for use in reading.uses if use.path[0] not in THE_SAME_FOR_ALL]
             counts = any(reading.counted or not reading.whole for reading in readings)
             if uses and not counts and all(_is_name(use.path) for use in uses):
                 first = min(uses, key=_in_place)
                 why = f"it greets by name ({'.'.join(first.path)}), and reads the same to everybody otherwise"
-                yield house.path(first.file), first.line, why, "say what this person did or has, or leave the name out"
+                yield shipment.path(first.file), first.line, why, "say what this person did or has, or leave the name out"
 
 
 def _is_marketing(sent: Sent) -> bool:
@@ -188,7 +190,7 @@ def _is_name(path: Sequence[str]) -> bool:
     return False
 
 
-RULES: tuple[Callable[[House], Iterator[Complaint]], ...] = (
+RULES: tuple[Callable[[Shipment], Iterator[Complaint]], ...] = (
     missing_template,
     broken_template,
     not_mjml,
@@ -200,18 +202,18 @@ RULES: tuple[Callable[[House], Iterator[Complaint]], ...] = (
 )
 
 
-def findings(house: House, rules: Sequence[Callable[[House], Iterator[Complaint]]] = RULES) -> set[Finding]:
+def findings(shipment: Shipment, rules: Sequence[Callable[[Shipment], Iterator[Complaint]]] = RULES) -> set[Finding]:
     """Return what is wrong with the templates, and with what journeys send by them."""
     return {
-        Finding(file, line, rule.__name__.replace("_", "-"), why, fix) for rule in rules for file, line, why, fix in rule(house)
+        Finding(file, line, rule.__name__.replace("_", "-"), why, fix) for rule in rules for file, line, why, fix in rule(shipment)
     }
 
 
-def _uses(house: House, template: str) -> Iterator[tuple[str, Sequence[Use]]]:
+def _uses(shipment: Shipment, template: str) -> Iterator[tuple[str, Sequence[Use]]]:
     """Yield each file of a template with what it asks for, in order."""
-    for file in house.of(template):
-        for part in house.parts(file):
-            yield part, sorted(house.read(part).uses, key=_in_place)
+    for file in shipment.of(template):
+        for part in shipment.parts(file):
+            yield part, sorted(shipment.read(part).uses, key=_in_place)
 
 
 def _in_place(use: Use) -> tuple[str, int, Sequence[str]]:

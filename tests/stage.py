@@ -11,48 +11,30 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
 from sqlmodel import col, select
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WorkflowHandle
 
-from api.app import create_app
 from demo.player import Player
-from events.route import Router
-from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_ERASURE_KEY, Settings
-from store.migrate import migrate
-from store.session import Store
 from store.tables import AcceptedEvent, Person, Run
-from worker import CACHED_RUNS, work, worker
-from workflows.definition import JOURNEYS, Definition, Event
-from workflows.policy import LAID_DOWN as policies
-from workflows.policy import Policy
+from studio.house import House, house
+from studio.scenario import only as alone
+from worker import work
+from workflows.definition import Definition, Event
 
 PATIENCE_SECONDS = 60
 LOOK_AGAIN_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
-class Stage:
+class Stage(House):
     """What a test acts on."""
-
-    settings: Settings
-    store: Store
-    temporal: Client
-    api: httpx.AsyncClient
-    router: Router
 
     @property
     def player(self) -> Player:
         return Player(self.store, self.temporal, self.api)
-
-    async def runs(self, user: str) -> Sequence[Run]:
-        """Return the person's runs, the oldest first."""
-        async with self.store.read() as session:
-            mine = select(Run).join(Person).where(Person.user_id == user).order_by(col(Run.id))
-            return (await session.exec(mine)).all()
 
     async def run(self, user: str) -> Run:
         """Return the person's last run."""
@@ -182,84 +164,30 @@ async def eventually(true: Callable[[], Awaitable[bool]], patience: float = PATI
 
 @dataclass
 class Played:
-    """What has been on stage in this session: on which task queues, and the modules of the journeys."""
+    """What has been on stage in this session: on which task queues, the modules of the journeys, and where some of them lie."""
 
     queues: list[tuple[Client, str]] = field(default_factory=list)
     modules: set[str] = field(default_factory=set)
+    folders: set[str] = field(default_factory=set)
 
 
 PLAYED = Played()
 
 
 @contextmanager
-def under(laid_down: Policy) -> Iterator[None]:
-    """Let this policy be in force."""
-    before, policies[:] = policies[:], [laid_down]
-    try:
-        yield
-    finally:
-        policies[:] = before
-
-
-@contextmanager
 def only(definitions: Sequence[Definition[Any]]) -> Iterator[None]:
-    """Let these be the only journeys there are."""
+    """Let these be the only journeys there are, and take note of them."""
     PLAYED.modules.update(each.function.__module__ for each in definitions)
-    before = dict(JOURNEYS)
-    JOURNEYS.clear()
-    JOURNEYS.update({(each.name, each.version): each for each in definitions})
-    try:
+    with alone(definitions):
         yield
-    finally:
-        JOURNEYS.clear()
-        JOURNEYS.update(before)
 
 
 @asynccontextmanager
-async def stage(
-    temporal: Client,
-    database_url: str,
-    journeys: Path,
-    *,
-    working: bool = True,
-    cached_runs: int = CACHED_RUNS,
-    **settings: Any,
-) -> AsyncIterator[Stage]:
-    """Bring the house up on a database of its own; without `working`, no worker and no router run."""
-    chosen = Settings(
-        database_url=database_url,
-        journeys=journeys,
-        task_queue=f"journeys-{uuid4().hex[:8]}",
-        temporal_namespace=temporal.namespace,
-        _env_file=None,
-        **settings,
-    )
-    PLAYED.queues.append((temporal, chosen.task_queue))
-    await asyncio.to_thread(migrate, database_url)
-    store = Store(database_url, erasure_key=DEVELOPMENT_ERASURE_KEY)
-    app = create_app(chosen, store, temporal)
-    transport = httpx.ASGITransport(app)
-    headers = {"Authorization": f"Bearer {DEVELOPMENT_ADMIN_KEY}"}
-    try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://stage", headers=headers) as api:
-            up = Stage(chosen, store, temporal, api, Router(store, temporal, chosen, "stage"))
-            if working:
-                async with at_work(up, cached_runs=cached_runs):
-                    yield up
-            else:
-                yield up
-    finally:
-        await store.close()
-
-
-@asynccontextmanager
-async def at_work(up: Stage, *, routing: bool = True, cached_runs: int = CACHED_RUNS) -> AsyncIterator[None]:
-    """Run a worker, and a router beside it."""
-    async with worker(up.settings, up.store, up.temporal, cached_runs=cached_runs), asyncio.TaskGroup() as tasks:
-        router = tasks.create_task(up.router.run()) if routing else None
-        yield
-        if router is not None:
-            router.cancel()
+async def stage(temporal: Client, database_url: str, journeys: Path, **options: Any) -> AsyncIterator[Stage]:
+    """Bring the house up, as `studio.house` does, and take note of it."""
+    async with house(temporal, database_url, journeys, **options) as up:
+        PLAYED.queues.append((temporal, up.settings.task_queue))
+        yield Stage(up.settings, up.store, up.temporal, up.api, up.router)
 
 
 @asynccontextmanager

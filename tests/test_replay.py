@@ -78,7 +78,7 @@ async def replayed(histories: Path, seed: int, runner: str) -> tuple[int | None,
         "tests.replaying",
         str(histories),
         runner,
-        env={**os.environ, "PYTHONHASHSEED": str(seed)},
+        env={**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONPATH": os.pathsep.join((*PLAYED.folders, *sys.path))},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,  # refused journeys fail their tasks here too, and say so at length
     )

@@ -14,12 +14,12 @@ from workflows.transitions import Became, OfSegment, becoming, crossing, is_tran
 
 
 class Becoming:
-    """One person's past, and where it puts them. Only what these journeys hear of is judged."""
+    """One person's past, and where it puts them. Only what is `watched` is judged."""
 
-    def __init__(self, definitions: Sequence[Definition[Any]], met: datetime) -> None:
+    def __init__(self, watched: Collection[str], met: datetime) -> None:
         self.met = met
         self.turns: datetime | None = None
-        self._watched = _watched(definitions)
+        self._watched = watched
         self._values: dict[str, str | bool] = {}
         self._events: dict[str, list[Happened]] = {}
 
@@ -33,8 +33,6 @@ class Becoming:
 
     def changes(self, traits: Mapping[str, Any], now: datetime) -> list[Event]:
         """Return what has become of the person since they were last looked at, and know when to look again."""
-        if not self._watched:
-            return []
         facts, told, turns = self._facts(traits), list[Event](), list[datetime | None]()
         for name in self._watched:
             told += self._state(facts, now) if name == LIFECYCLE else self._side(SEGMENTS[name], facts, now)
@@ -56,7 +54,7 @@ class Becoming:
         return Facts(self.met, self._events, traits)
 
 
-def _watched(definitions: Sequence[Definition[Any]]) -> Collection[str]:
+def watched(definitions: Sequence[Definition[Any]]) -> Collection[str]:
     """Return what these journeys hear of, in the order in which it is judged: the state, then segments by name."""
     heard = {name for each in definitions for name in each.trigger_names | listening(each).events}
     kinds = [EVENTS[name] for name in heard if is_transition(EVENTS.get(name))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 ISO_LETTERS = 2
@@ -13,5 +14,10 @@ def country(traits: Mapping[str, Any], locale: str) -> str:
     stated = traits.get("country")
     if isinstance(stated, str) and len(stated.strip()) == ISO_LETTERS:
         return stated.strip().upper()
+    return _region(locale)
+
+
+@lru_cache(maxsize=1024)
+def _region(locale: str) -> str:
     _, divided, region = locale.replace("_", "-").rpartition("-")
     return region.upper() if divided and len(region) == ISO_LETTERS else ""

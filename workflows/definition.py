@@ -86,7 +86,7 @@ def refusal(again: Again, last_ended: datetime | None, now: datetime) -> str | N
     return None if now >= opens else f"may enter again from {opens.isoformat(timespec='seconds')}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Definition(Generic[E]):
     """A journey as the engine knows it."""
 
@@ -109,9 +109,18 @@ class Definition(Generic[E]):
 
     def concerns(self, event: type[Event], data: Mapping[str, Any], key: str) -> bool:
         """Say whether an event of that type reaches the run of that key: all that lack the field do, else the equal ones."""
-        if self.key is None or self.key not in event.model_fields or not (event.keyed or event in self.triggers):
-            return True
-        return str(_field(event, data, self.key)) == key
+        return not self._is_keyed(event) or str(_field(event, data, self.key or "")) == key
+
+    def key_in(self, event: Event) -> str:
+        """Return `key_of` an event that is one."""
+        return "" if self.key is None else str(getattr(event, self.key))
+
+    def reaches(self, event: Event, key: str) -> bool:
+        """Say whether an event `concerns` the run of that key."""
+        return not self._is_keyed(type(event)) or self.key_in(event) == key
+
+    def _is_keyed(self, event: type[Event]) -> bool:
+        return self.key is not None and self.key in event.model_fields and (event.keyed or event in self.triggers)
 
     @cached_property
     def exit_names(self) -> frozenset[str]:

@@ -20,7 +20,7 @@ from workflows.message_events import (
     MessageReplied,
 )
 from workflows.messages import CHANNELS
-from workflows.policy import Policy
+from workflows.policy import Holdout, Policy
 from workflows.run import Order, User
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -35,6 +35,15 @@ class Identify:
     traits: Mapping[str, Any] = field(default_factory=dict)
     zone: str | None = None
     locale: str | None = None
+
+
+@dataclass(frozen=True)
+class Reach:
+    """On which channels the person can be reached from now on. `number_zones` and `number_country` are those of their number."""
+
+    channels: frozenset[str]
+    number_zones: tuple[str, ...] = ()
+    number_country: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,7 @@ class Confirm:
 
 @dataclass(frozen=True)
 class Suppress:
-    """Nothing may go to their address on that channel any more: it bounced, or they complained."""
+    """Nothing may go to their address on that channel any more, if they have one: it bounced, or they complained."""
 
     channel: str
     cause: str
@@ -160,7 +169,7 @@ class Replied(Outcome):
 
 
 Said = OptOut | OptIn | Confirm | Suppress | AskForPause | AskForFewer
-Happening = Event | Identify | Operate | Stop | Release | Said | Outcome
+Happening = Event | Identify | Reach | Operate | Stop | Release | Said | Outcome
 
 
 @dataclass(frozen=True)
@@ -169,8 +178,8 @@ class Person:
 
     `words` is what they said of topics, in order: topic, channel (None: all), yes or no. `to_confirm` is to which topics they said
     a yes to e-mails that is not confirmed. `number_zones` are the zones that their phone number is of: where a text finds them,
-    if nobody knows better; `country` is the one whose hours hold for them, if it is another than they say themselves. `held_out`
-    is None where the holdout is to decide by their id.
+    if nobody knows better; `country` is the one whose hours hold for them, if it is another than they say themselves, and
+    `number_country` that of their number, whose hours texts keep. `held_out` is None where the holdout is to decide by their id.
     """
 
     user: User = SOMEONE
@@ -182,6 +191,7 @@ class Person:
     fewer: bool = False
     country: str = ""
     number_zones: tuple[str, ...] = ()
+    number_country: str = ""
     held_out: bool | None = None
 
     def granted(self, topic: str, channel: str) -> bool | None:
@@ -190,14 +200,23 @@ class Person:
 
     def zones(self, channel: str, fallback: str) -> tuple[ZoneInfo, ...]:
         """Return where they may be, as far as a message on that channel has to know."""
-        known, of_number = zone(self.user.zone), [each for name in self.number_zones if (each := zone(name)) is not None]
-        if known is None and channel == "sms" and of_number:
-            return tuple(of_number)
-        return (known or zone(fallback) or UTC_ZONE,)
+        if (known := zone(self.user.zone)) is not None:
+            return (known,)
+        of_number = tuple(each for name in self.number_zones if (each := zone(name)) is not None)
+        return of_number if channel == "sms" and of_number else (zone(fallback) or UTC_ZONE,)
 
     @property
-    def hours_of(self) -> str:
-        """Return the country whose hours hold for them; '' if that is not known."""
+    def is_plain(self) -> bool:
+        """Whether they have said nothing, asked for nothing, and have addresses that nothing is known against."""
+        return not (self.words or self.suppressed or self.fewer or self.paused_until is not None)
+
+    def is_held_out(self, holdout: Holdout) -> bool:
+        return holdout.includes(self.user.id) if self.held_out is None else self.held_out
+
+    def hours_on(self, channel: str) -> str:
+        """Return the country whose hours hold for them on a channel; '' if that is not known."""
+        if self.number_country and channel == "sms":
+            return self.number_country
         return self.country or country(self.user.traits, self.user.locale)
 
     def says(self, said: Said, now: datetime, policy: Policy) -> Person:
@@ -212,7 +231,8 @@ class Person:
                 word = ((topic, "email", True),) if topic in self.to_confirm else ()
                 return replace(self, words=(*self.words, *word), to_confirm=self.to_confirm - {topic})
             case Suppress(channel, cause):
-                return replace(self, suppressed={channel: cause, **self.suppressed})
+                theirs = {channel: cause} if channel in self.reachable else {}
+                return replace(self, suppressed={**theirs, **self.suppressed})
             case AskForPause(duration):
                 return replace(self, paused_until=now + duration)
             case AskForFewer():

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from enum import Enum
+from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from workflows.clock import EVERY_DAY, Day, in_words, local, next_change, next_reading, share
@@ -133,7 +134,11 @@ class Policy:
 
     def topic(self, name: str) -> Topic:
         """Return the topic of that name; one that nobody has declared is opt-out."""
-        return next((each for each in self.topics if each.name == name), Topic(name))
+        return self._by_name.get(name) or Topic(name)
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Topic]:
+        return {each.name: each for each in self.topics}
 
     def hours(self, channel: str, country: str) -> QuietHours | None:
         """Return the quiet hours of a channel in a country ('' if that is not known)."""
@@ -147,6 +152,7 @@ class Policy:
 
 
 LAID_DOWN: list[Policy] = []
+NOTHING_LAID_DOWN = Policy()
 
 
 def policy(laid_down: Policy) -> Policy:
@@ -161,7 +167,7 @@ def policy(laid_down: Policy) -> Policy:
 
 def in_force() -> Policy:
     """Return what was laid down; where nothing was, no text and no push from 21:00 to 08:00."""
-    return LAID_DOWN[0] if LAID_DOWN else Policy()
+    return LAID_DOWN[0] if LAID_DOWN else NOTHING_LAID_DOWN
 
 
 def _faults(laid_down: Policy) -> Collection[str]:

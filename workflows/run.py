@@ -36,7 +36,7 @@ class Receipt:
     message: str = field(default="", compare=False)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # not frozen, as no Step and no Open is: a simulation makes hundreds of thousands a second
 class Arrival:
     """One accepted event, as it reached a run. `event` is the wire name; an `identify` carries only what changed about the user.
 
@@ -50,7 +50,7 @@ class Arrival:
     user: User | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Step:
     """One verb call that is over. `outcome` is JSON: the event's seq, the receipt, the variant, or nothing.
 
@@ -64,7 +64,7 @@ class Step:
     deadline: datetime | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Open:
     """The verb call a run stands in. `retry_at` is set while a message waits for its gate to open.
 
@@ -90,7 +90,7 @@ class Order:
         return f"{self.actor}: {self.reason}"
 
 
-@dataclass
+@dataclass(slots=True)
 class Memory:
     """All a run has been through: what a continued run needs to stand where it stood."""
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from workflows.messages import Message
 from workflows.run import Receipt
 from workflows.segments import Segment
 
 
-@dataclass(frozen=True)
-class Sending:
+class Sending(NamedTuple):
     """A message on its way to the gate: under which step, until when, and with which variant of its experiment."""
 
     step: str
@@ -29,23 +27,26 @@ class Runtime(Protocol):
         """Return the run's clock, aware."""
         ...
 
-    async def wait(self, ready: Callable[[], bool], deadline: datetime | None, summary: Callable[[], str]) -> bool:
-        """Return True once `ready()`, or False at the deadline, if there is one. When both come together, it is ready."""
+    def wait(self, ready: Callable[[], bool], deadline: datetime | None, summary: Callable[[], str]) -> Awaitable[bool]:
+        """Return True once `ready()`, which it is not yet, or False at the deadline, if there is one.
+
+        When both come together, it is ready.
+        """
         ...
 
-    async def deliver(self, sending: Sending) -> Receipt:
+    def deliver(self, sending: Sending) -> Awaitable[Receipt]:
         """Ask the gate, and send if it says so."""
         ...
 
-    async def conclude(self, sending: Sending, receipt: Receipt) -> Receipt:
+    def conclude(self, sending: Sending, receipt: Receipt) -> Awaitable[Receipt]:
         """Have the ledger know what became of a message without its gate, and return what holds by the ledger."""
         ...
 
-    async def assign(self, experiment: str, weights: Mapping[str, int]) -> str:
+    def assign(self, experiment: str, weights: Mapping[str, int]) -> Awaitable[str]:
         """Return the variant this person has in the experiment, choosing it the first time."""
         ...
 
-    async def matches(self, segment: Segment) -> bool:
+    def matches(self, segment: Segment) -> Awaitable[bool]:
         """Say whether the person belongs to the segment now."""
         ...
 

@@ -22,7 +22,7 @@ def bounded(duration: timedelta) -> timedelta:
         raise TypeError(f"a duration is a timedelta, not {duration!r}")
     if duration > LONGEST:
         raise ValueError(f"a wait of {duration.days} days is longer than the ten years a run may wait")
-    return max(duration, ZERO)
+    return duration if duration > ZERO else ZERO
 
 
 def moment_of(moment: time | datetime, now: datetime, where: ZoneInfo, on: Collection[Day], spread: timedelta) -> datetime:
@@ -40,6 +40,9 @@ def moment_of(moment: time | datetime, now: datetime, where: ZoneInfo, on: Colle
 
 def wanted(events: tuple[type[Event], ...], of: Receipt | None, where: Callable[[Any], bool] | None) -> Callable[[Event], bool]:
     """Return what tells whether a wait is for that event."""
+
+    if of is None and where is None:
+        return lambda event: isinstance(event, events)
 
     def fits(event: Event) -> bool:
         about = of is None or (isinstance(event, MessageEvent) and event.message == of.message)

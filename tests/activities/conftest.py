@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from store.session import Store
+from studio.scenario import under
 from tests.activities.house import JOURNEYS_HERE, House, write_templates
 from tests.databases import Databases
-from tests.stage import only, under
+from tests.stage import only
 from workflows.policy import Policy
 
 

@@ -17,9 +17,9 @@ from settings import Settings
 from store.links import PREFERENCES, UNSUBSCRIBE, Ticket, confirm_url, preferences_url, token
 from store.session import Store
 from store.tables import Consent, Person
+from studio.scenario import under
 from tests.api.conftest import ADMIN
 from tests.api.test_consents import NOON, TOPICS, YES
-from tests.stage import under
 from workflows.policy import Policy
 
 AGENT = {"User-Agent": "a browser"}

@@ -16,10 +16,10 @@ from playwright.async_api import Browser, async_playwright
 from api.app import create_app
 from settings import Settings
 from store.session import Store
+from studio.scenario import under
 from tests.api.conftest import ADMIN
 from tests.api.test_consents import TOPICS
 from tests.api.test_mailbox_in_a_browser import CHROMIUM, QUIETLY
-from tests.stage import under
 from workflows.policy import Policy
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}: install the package chromium")

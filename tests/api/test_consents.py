@@ -12,8 +12,8 @@ from sqlmodel import col, select
 
 from store.session import Store
 from store.tables import AcceptedEvent, Operation
+from studio.scenario import under
 from tests.api.test_collect import refused
-from tests.stage import under
 from workflows.policy import Policy, Topic
 from workflows.transitions import ConsentRequested
 

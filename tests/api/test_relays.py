@@ -21,11 +21,12 @@ from events.suppress import lift
 from store.session import Store
 from store.tables import Consent, Identity
 from store.tagging import mail_name
+from studio.scenario import under
 from tests.activities.house import JOURNEYS_HERE, NOON, House, Provider, write_templates
 from tests.api.relays import RELAYS, Mailgun, Postmark, Relay, SendGrid, Ses, known
 from tests.api.test_resend import events
 from tests.databases import SqliteDatabases
-from tests.stage import only, under
+from tests.stage import only
 from workflows.policy import Policy
 
 each_relay = pytest.mark.parametrize("relay", RELAYS, ids=lambda each: each.name)

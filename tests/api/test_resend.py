@@ -23,9 +23,10 @@ from events.suppress import lift
 from store.session import Store
 from store.tables import AcceptedEvent, Identity, Suppression
 from store.tagging import MESSAGE, tag_of
+from studio.scenario import under
 from tests.activities.house import EMAIL, JOURNEYS_HERE, NOON, House, Provider, write_templates
 from tests.databases import Databases
-from tests.stage import only, under
+from tests.stage import only
 from workflows.policy import Policy
 
 SECRET, OLD = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_dGhpcyBpcyBhbiBvbGRlciBzZWNyZXQgb2Ygb3Vycw=="

@@ -20,9 +20,10 @@ from events.operators import Operator
 from store.links import CLICKED, OPENED, UNSUBSCRIBE, Ticket, token
 from store.session import Store
 from store.tables import AcceptedEvent, Identity
+from studio.scenario import under
 from tests.activities.house import JOURNEYS_HERE, MJML, NOON, House, Provider, write_template, write_templates
 from tests.databases import Databases
-from tests.stage import only, under
+from tests.stage import only
 from workflows.policy import Policy
 
 READER = {"User-Agent": "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148"}

@@ -18,9 +18,10 @@ from events.operators import Operator
 from store.links import PREFERENCES, UNSUBSCRIBE, Ticket, read_token, token
 from store.session import Store
 from store.tables import Consent, Identity, Merge, Person
+from studio.scenario import under
 from tests.activities.house import JOURNEYS_HERE, NOON, House, write_templates
 from tests.databases import Databases
-from tests.stage import only, under
+from tests.stage import only
 from workflows.policy import Policy, Topic
 from workflows.run import Receipt
 

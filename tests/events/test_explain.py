@@ -19,8 +19,9 @@ from events.request import request_run
 from settings import Settings
 from store.session import Store
 from store.tables import AcceptedEvent, Consent, Delivery, Person, Run, Stop
+from studio.scenario import under
 from tests.events.shop import SHOP
-from tests.stage import only, under
+from tests.stage import only
 from workflows.definition import Event, journey
 from workflows.journey import Journey
 from workflows.messages import Email, Sms

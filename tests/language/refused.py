@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
-from tests.language.both import end_open_runs
 from tests.language.words import Entered
 from tests.stage import Stage, only
 from workflows.definition import Definition
@@ -31,5 +30,5 @@ async def refused_for_real(stage: Stage, definition: Definition[Any]) -> str:
         await stage.track(user, Entered())
         run = await stage.started(user)
         said = await stage.task_failure(run)
-        await end_open_runs(stage, user)
+        await stage.end_open_runs(user)
     return said

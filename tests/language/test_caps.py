@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.language.both import Play, Ran, Said, Story
+from studio.scenario import under
+from studio.story import Ran, Said
+from tests.language.both import Play, Story
 from tests.language.words import NOW, Entered, days, hours, minutes, moment, say
-from tests.stage import under
 from workflows.clock import Day
 from workflows.definition import Definition, journey
 from workflows.journey import Journey

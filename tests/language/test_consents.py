@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 
 from journeys.confirmation import confirmation
-from tests.language.both import Play, Ran, Story
+from studio.scenario import under
+from studio.story import Ran
+from tests.language.both import Play, Story
 from tests.language.words import NOW, Entered, days, hours, say
-from tests.stage import under
 from workflows.definition import journey
 from workflows.happenings import AskForFewer, AskForPause, Confirm, OptIn, OptOut, Suppress
 from workflows.journey import Journey

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.language.both import Play, end_open_runs, told
+from tests.language.both import Play, told
 from tests.language.words import NOW, Entered, Replied, Tapped, WithAName, days, hours, minutes, say
 from tests.stage import Stage, only
 from workflows.definition import ALWAYS, Event, journey
@@ -234,7 +234,7 @@ async def test_an_unknown_or_malformed_event_is_stored_and_reported_and_never_re
         await house.api.post("/v1/track", json={"userId": user, "event": event, "properties": properties})
         await house.settled(user)
         signals = await house.signals(run)
-        await end_open_runs(house, user)
+        await house.end_open_runs(user)
     [row] = await house.events(user, event)
     assert (row.status, row.data) == (status, properties)
     assert row.error
@@ -249,7 +249,7 @@ async def test_an_event_that_no_run_listens_to_costs_temporal_nothing(house: Sta
         await house.track(user, Replied(words="unheard"))
         await house.settled(user)
         signals = await house.signals(run)
-        await end_open_runs(house, user)
+        await house.end_open_runs(user)
     assert signals == []
 
 

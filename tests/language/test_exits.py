@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from studio.house import at_work
 from tests.language.both import Play, told
 from tests.language.words import NOW, Entered, Left, Replied, Tapped, by, days, hours, moment, say
-from tests.stage import Stage, as_deployed, at_work, only
+from tests.stage import Stage, as_deployed, only
 from workflows.definition import ALWAYS, journey
 from workflows.happenings import Operate
 from workflows.journey import Journey

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.language.both import end_open_runs
 from tests.language.words import Entered, Left, Tapped, days, say
 from tests.stage import Stage, only
 from workflows.definition import journey
@@ -32,7 +31,7 @@ async def test_a_message_ahead_of_a_run_may_come_and_one_of_another_branch_is_pa
         await house.forward(run, days(3.5))
         ahead, passed = await asked(house, user, "in_app/note"), await asked(house, user, "push/note")
         everything = await asked(house, user, "")
-        await end_open_runs(house, user)
+        await house.end_open_runs(user)
     assert "has not come to 'in_app/note': it stands at 'sleep', until" in ahead["said"]
     assert ahead["said"].endswith("it may still come.")
     assert f"Run {run.id} has passed 'push/note' by: it stands at 'sleep'" in passed["said"]

@@ -9,7 +9,7 @@ import pytest
 
 from events.outcomes import Outcome, What, came
 from events.replies import replied
-from tests.language.both import Play, Story, end_open_runs, told
+from tests.language.both import Play, Story, told
 from tests.language.words import NOW, Entered, Left, Tapped, by, days, hours, say
 from tests.stage import Stage, only
 from workflows.definition import ALWAYS, Event, journey
@@ -203,7 +203,7 @@ async def test_a_history_knows_the_message_by_its_key_and_nothing_private_of_it(
         await house.settled(user)
         assert "message_replied" in await house.signals(run)
         history = str(await house.history(run))
-        await end_open_runs(house, user)
+        await house.end_open_runs(user)
     assert key in history
     assert not [word for word in (f"{user}@example.org", "a word of hers") if word in history]
 

@@ -6,7 +6,7 @@ import pytest
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
-from tests.language.both import Play, Story, end_open_runs, told
+from tests.language.both import Play, Story, told
 from tests.language.words import NOW, Entered, Left, Replied, Tapped, by, days, hours, moment, say
 from tests.stage import Stage, only
 from workflows.definition import journey
@@ -166,7 +166,7 @@ async def test_an_order_needs_an_actor_and_a_reason(house: Stage, action: str, m
         await house.track(user, Entered())
         run = await house.started(user)
         answer = await house.api.post(f"/v1/runs/{run.id}/{action}", json={"step": "wait:tapped"}, headers=headers)
-        await end_open_runs(house, user)
+        await house.end_open_runs(user)
     assert answer.status_code == 422
     assert missing in answer.json()["error"]["message"]
 
@@ -181,7 +181,7 @@ async def test_the_diary_tells_who_paused_the_run_and_why(house: Stage) -> None:
         paused = await house.diary(run)
         await house.api.post(f"/v1/runs/{run.id}/resume", headers=BY)
         resumed = await house.diary(run)
-        await end_open_runs(house, user)
+        await house.end_open_runs(user)
     assert "**Paused** by ada: why not" in paused
     assert "Paused" not in resumed
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
-from tests.language.both import Play, Story, end_open_runs, told
+import pytest
+
+from activities.send import Sender
+from tests.language.both import Play, Story, told
 from tests.language.words import NOW, Booked, Called, Entered, Left, Moved, Tapped, by, days, hours, minutes, say
-from tests.stage import Stage, only
+from tests.stage import Stage, eventually, only
 from workflows.definition import ALWAYS, after, journey
 from workflows.happenings import Operate
 from workflows.journey import Journey
+from workflows.run import Receipt
+from workflows.wire import Dispatch
 
 
 @journey()
@@ -179,7 +185,7 @@ async def test_fifty_simultaneous_triggers_start_one_run(house: Stage) -> None:
         await asyncio.gather(*(house.track(user, Entered(via=str(number))) for number in range(50)))
         await house.settled(user)
         runs = await house.runs(user)
-        await end_open_runs(house, user)
+        await house.end_open_runs(user)
     assert len(runs) == 1
     assert len(await house.events(user, "entered")) == 50
 
@@ -192,7 +198,7 @@ async def test_fifty_simultaneous_requests_and_triggers_start_one_run(house: Sta
         answers, _ = await asyncio.gather(asyncio.gather(*asking), asyncio.gather(*tracking))
         await house.settled(user)
         runs = await house.runs(user)
-        await end_open_runs(house, user)
+        await house.end_open_runs(user)
     assert len(runs) == 1
     assert sorted({answer.status_code for answer in answers}) in ([201, 409], [409])
 
@@ -210,3 +216,39 @@ async def test_an_event_routed_to_a_run_that_closes_meanwhile_is_considered_agai
         await house.over(user)
     first, second = await told(house, user)
     assert (first.status, second.status, second.texts) == ("terminated", "completed", ["['second']"])
+
+
+@journey(again=ALWAYS, exits_on=Left)
+async def says_hello_to_whoever_enters(j: Journey, entered: Entered) -> None:
+    await j.send(say(entered.via))
+    await j.wait_for(Entered, within=days(1), where=lambda again: again.via == "roof")
+
+
+async def test_a_trigger_that_came_after_the_exit_while_the_last_send_was_under_way_is_considered_again(
+    house: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, send = asyncio.Event(), asyncio.Event(), Sender.send
+
+    async def sends_late(sender: Sender, dispatch: Dispatch, now: datetime) -> Receipt:
+        begun.set()
+        await go_on.wait()
+        return await send(sender, dispatch, now)
+
+    monkeypatch.setattr(Sender, "send", sends_late)
+    user = await house.somebody()
+    with only([says_hello_to_whoever_enters]):
+        await house.track(user, Entered(via="first"))
+        await begun.wait()
+        await house.track(user, Left())
+        await house.track(user, Entered(via="second"))
+        run = await house.started(user)
+
+        async def has_been_told() -> bool:
+            return await house.signals(run) == ["left", "entered"]
+
+        await eventually(has_been_told)
+        go_on.set()
+        await house.settled(user)
+        runs = await told(house, user)
+        await house.end_open_runs(user)
+    assert [(run.status, run.texts) for run in runs] == [("exited", []), ("open", ["second"])]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.language.both import HOME, NUMBER_ZONES, Play, Said
+from studio.addresses import GERMAN
+from studio.story import Said
+from tests.language.both import HOME, Play
 from tests.language.words import NOW, Entered, Tapped, days, hours, moment, say
 from workflows.definition import journey
 from workflows.happenings import Identify, OptOut
@@ -114,7 +116,7 @@ async def pushes_twice(j: Journey, entered: Entered) -> None:
 
 async def test_a_text_to_somebody_in_an_unknown_zone_keeps_the_quiet_hours_of_their_phone_number(play: Play) -> None:
     [run] = await play([texts_twice], [(NOW, Entered())], at=moment("2025-01-06T20:30"), zone="Middle/Earth")
-    assert NUMBER_ZONES == ("Europe/Berlin",)
+    assert GERMAN == ("Europe/Berlin",)
     assert [said.after for said in run.said] == [hours(10.5), hours(10.5)]
 
 

@@ -8,9 +8,10 @@ from datetime import datetime, time
 
 import pytest
 
+from studio.house import at_work
 from tests.language.both import Play, Story, told
 from tests.language.words import NOW, Entered, Replied, Tapped, days, hours, moment, say
-from tests.stage import Stage, at_work, eventually, only
+from tests.stage import Stage, eventually, only
 from workflows.definition import ALWAYS, journey
 from workflows.happenings import Identify
 from workflows.journey import Journey

@@ -9,7 +9,9 @@ from typing import cast
 import pytest
 
 from activities.send import Sender
-from tests.language.both import ON_CALL, Play, Story, release_all, told
+from studio.calls import ON_CALL
+from studio.real import release_all
+from tests.language.both import Play, Story, assert_same_story, real, told, virtual
 from tests.language.words import NOW, Entered, Left, days, hours, minutes, moment, say
 from tests.stage import Stage, eventually, only
 from workflows.clock import share
@@ -143,6 +145,19 @@ async def test_a_release_that_comes_after_its_message_has_expired_changes_nothin
         (minutes(11), "suppressed", "expired"),
         (hours(1), "suppressed", "kill_switch"),
     ]
+
+
+async def test_what_a_paused_run_waits_with_is_skipped_when_it_is_released(house: Stage) -> None:
+    order = Order("ada", "why not")
+    story: Story = [
+        (NOW, Entered()),
+        (minutes(30), ALL),
+        (hours(2), Operate("pause", order)),
+        (hours(5), Release("skip")),
+        (hours(7), Operate("resume", order)),
+    ]
+    told_by_both = await virtual([writes_each_hour], story), await real(house, [writes_each_hour], story)
+    assert_same_story(*told_by_both)
 
 
 @pytest.fixture(params=["house", "house_that_continues"])

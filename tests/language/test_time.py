@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta
 from uuid import uuid4
 
-from tests.language.both import HOME, Play, Story, end_open_runs
+from tests.language.both import HOME, Play, Story
 from tests.language.refused import Refusal
 from tests.language.words import MINUTE, NOW, Entered, Replied, Tapped, days, hours, minutes, moment, say
 from tests.stage import Stage, only
@@ -290,5 +290,5 @@ async def diary_of(house: Stage, zone: str) -> str:
         await house.identify(user, zone)
         await house.track(user, Entered())
         diary = await house.diary(await house.started(user))
-        await end_open_runs(house, user)
+        await house.end_open_runs(user)
     return diary

@@ -25,9 +25,10 @@ from engine.process import LOOPBACK, free_ports
 from events import reconcile
 from store.closing import CUT_SHORT
 from store.tables import Delivery, Person, Run, Stop
+from studio.scenario import under
 from tests.language.both import JOURNEYS
 from tests.language.words import Entered, Left, Tapped, days, hours, say
-from tests.stage import Stage, eventually, only, stage, under
+from tests.stage import Stage, eventually, only, stage
 from workflows.definition import journey
 from workflows.journey import Journey
 from workflows.messages import Email, InApp, Push, Sms

@@ -19,10 +19,10 @@ from commands import previewing
 from connecting import open_store
 from settings import Settings
 from store.tables import AcceptedEvent, Assignment, Identity, Person, Run
-from studio.house import House
+from studio.shipment import Shipment
+from tests.checking.bad import body, mail
+from tests.checking.conftest import NOW, Built
 from tests.databases import SqliteDatabases
-from tests.studio.bad import body, mail
-from tests.studio.conftest import NOW, Built
 
 Sojourn = Callable[..., str]
 JOURNEY = body(
@@ -52,7 +52,7 @@ TEMPLATES = {
 
 
 @pytest.fixture
-def house(build: Built) -> House:
+def shipment(build: Built) -> Shipment:
     return build(JOURNEY, TEMPLATES)
 
 
@@ -64,11 +64,11 @@ def database(sqlite: SqliteDatabases, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def sojourn(house: House, database: str, monkeypatch: pytest.MonkeyPatch) -> Sojourn:
+def sojourn(shipment: Shipment, database: str, monkeypatch: pytest.MonkeyPatch) -> Sojourn:
     monkeypatch.setattr(previewing, "load", lambda folder: None)  # they are loaded, under another name
 
     def run(*words: str, exits: int = 0) -> str:
-        result = CliRunner().invoke(cli.app, ["preview", *words, "--journeys", str(house.folder)], env={"COLUMNS": "400"})
+        result = CliRunner().invoke(cli.app, ["preview", *words, "--journeys", str(shipment.folder)], env={"COLUMNS": "400"})
         assert result.exit_code == exits, result.output
         return result.output
 
@@ -183,8 +183,8 @@ def test_html_is_written_to_a_file_and_opened_where_there_is_a_screen(sojourn: S
     assert "is no e-mail" in sojourn("nudge", "--user", "ada", "--open", exits=2)
 
 
-def test_a_template_that_cannot_be_filled_in_says_where_and_why(sojourn: Sojourn, house: House) -> None:
-    (house.templates / "sms" / "well_done.txt").write_text("one\n{{ user.traits.plan }}")
+def test_a_template_that_cannot_be_filled_in_says_where_and_why(sojourn: Sojourn, shipment: Shipment) -> None:
+    (shipment.templates / "sms" / "well_done.txt").write_text("one\n{{ user.traits.plan }}")
     ada()
     assert "sms/well_done.txt:2: 'dict object' has no attribute 'plan'" in sojourn("well_done", "--user", "ada", exits=2)
 

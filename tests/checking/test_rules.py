@@ -9,8 +9,8 @@ import pytest
 
 from studio import journey_rules, template_rules
 from studio.check import findings
-from tests.studio.bad import BAD_JOURNEYS, BAD_TEMPLATES, GOOD_JOURNEYS, GOOD_TEMPLATES
-from tests.studio.conftest import NOW, Built
+from tests.checking.bad import BAD_JOURNEYS, BAD_TEMPLATES, GOOD_JOURNEYS, GOOD_TEMPLATES
+from tests.checking.conftest import NOW, Built
 from workflows.check import Finding
 
 
@@ -30,10 +30,10 @@ def places(found: set[Finding]) -> set[tuple[str, int]]:
 
 @pytest.mark.parametrize(("rule", "journeys"), BAD_JOURNEYS, ids=numbered(BAD_JOURNEYS))
 def test_a_bad_journey_is_found_by_its_rule_at_its_line(rule: str, journeys: str, build: Built) -> None:
-    house = build(journeys, {})
-    found = journey_rules.findings(house.journeys, NOW)
+    shipment = build(journeys, {})
+    found = journey_rules.findings(shipment.journeys, NOW)
     assert {each.rule for each in found} == {rule}
-    assert places(found) == marked(house.folder)
+    assert places(found) == marked(shipment.folder)
 
 
 @pytest.mark.parametrize("journeys", GOOD_JOURNEYS.values(), ids=GOOD_JOURNEYS.keys())
@@ -45,10 +45,10 @@ def test_nothing_is_found_in_a_journey_whose_waits_may_come_to_something(journey
 def test_a_bad_template_is_found_by_its_rule_at_its_line(
     rule: str, journeys: str, templates: Mapping[str, str], build: Built
 ) -> None:
-    house = build(journeys, templates)
-    found = findings(house)
+    shipment = build(journeys, templates)
+    found = findings(shipment)
     assert {each.rule for each in found} == {rule}
-    assert places(found) == marked(house.folder)
+    assert places(found) == marked(shipment.folder)
 
 
 @pytest.mark.parametrize(("journeys", "templates"), GOOD_TEMPLATES.values(), ids=GOOD_TEMPLATES.keys())

@@ -1,4 +1,4 @@
-"""What the tests of looking ahead share: a house of its own for each."""
+"""What the tests of checking share: a shipment of its own for each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from studio.house import House
+from studio.shipment import Shipment
 from tests.workflows.written import written
 from workflows.definition import EVENTS, JOURNEYS
 from workflows.policy import LAID_DOWN
@@ -17,7 +17,7 @@ from workflows.segments import SEGMENTS
 from workflows.traits import TRAITS
 
 NOW = datetime(2025, 6, 2, 12, tzinfo=UTC)
-Built = Callable[[str, Mapping[str, str]], House]
+Built = Callable[[str, Mapping[str, str]], Shipment]
 
 
 @pytest.fixture(autouse=True)
@@ -41,12 +41,12 @@ def registries() -> Iterator[None]:
 def build(tmp_path: Path) -> Built:
     """Write a file of journeys and templates, and load it."""
 
-    def built(journeys: str, templates: Mapping[str, str]) -> House:
+    def built(journeys: str, templates: Mapping[str, str]) -> Shipment:
         for name, text in templates.items():
             file = tmp_path / "templates" / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
         written(tmp_path, journeys)
-        return House(tmp_path, tuple(JOURNEYS.values()), NOW)
+        return Shipment(tmp_path, tuple(JOURNEYS.values()), NOW)
 
     return built

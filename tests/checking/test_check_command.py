@@ -11,9 +11,9 @@ import pytest
 
 from loading import BadJourneys
 from studio.check import at_start
+from tests.checking.bad import MJML, body, mail
+from tests.checking.conftest import NOW, Built
 from tests.pages import DOCS, README, ROOT, blocks, environment, write_files
-from tests.studio.bad import MJML, body, mail
-from tests.studio.conftest import NOW, Built
 
 PATIENCE_SECONDS = 60
 EVENTS = "from workflows.definition import Event\n\nclass Joined(Event):\n    area: str = ''\n"
@@ -140,24 +140,24 @@ def test_a_worker_does_not_start_with_a_message_that_nobody_could_be_sent(tmp_pa
 
 
 def test_what_a_message_may_fail_by_or_is_a_matter_of_taste_is_only_warned_of(build: Built) -> None:
-    house = build(body("await j.send(Email('note'))"), {"email/note.mjml": mail("Dear {{ user.traits.name }}, {{ area }}!")})
-    assert [each.rule for each in at_start(house.folder, NOW)] == ["undeclared-variable"]
-    house.library.folder.joinpath("email/note.mjml").write_text(mail("Dear {{ user.traits.name }}!"))
-    assert [each.rule for each in at_start(house.folder, NOW)] == ["name-only"]
+    shipment = build(body("await j.send(Email('note'))"), {"email/note.mjml": mail("Dear {{ user.traits.name }}, {{ area }}!")})
+    assert [each.rule for each in at_start(shipment.folder, NOW)] == ["undeclared-variable"]
+    shipment.library.folder.joinpath("email/note.mjml").write_text(mail("Dear {{ user.traits.name }}!"))
+    assert [each.rule for each in at_start(shipment.folder, NOW)] == ["name-only"]
 
 
 def test_a_template_that_cannot_be_read_stops_a_worker_if_a_journey_sends_it(build: Built) -> None:
-    house = build(
+    shipment = build(
         body("await j.send(Email('note'))"), {"email/note.mjml": mail("{{ did('pushed') }}"), "sms/draft.txt": "{% if %}"}
     )
-    assert [each.rule for each in at_start(house.folder, NOW)] == ["broken-template"]
-    house.library.folder.joinpath("email/note.mjml").write_text(mail("{% if %}"))
+    assert [each.rule for each in at_start(shipment.folder, NOW)] == ["broken-template"]
+    shipment.library.folder.joinpath("email/note.mjml").write_text(mail("{% if %}"))
     with pytest.raises(BadJourneys, match=r"note.mjml:3: Jinja cannot read it"):
-        at_start(house.folder, NOW)
+        at_start(shipment.folder, NOW)
 
 
 def test_a_message_of_an_older_version_stops_no_worker(build: Built) -> None:
     older = body("await j.send(Email('gone'))").replace("welcoming(", "welcoming_v1(")
     newer = body("await j.sleep(DAY)", "@journey(version=2)").partition("@journey")
-    house = build(older + newer[1] + newer[2], {"sms/other.txt": "x"})
-    assert [each.rule for each in at_start(house.folder, NOW)] == ["missing-template"]
+    shipment = build(older + newer[1] + newer[2], {"sms/other.txt": "x"})
+    assert [each.rule for each in at_start(shipment.folder, NOW)] == ["missing-template"]

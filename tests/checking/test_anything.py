@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from activities.templates import Library
 from studio import template_rules
 from studio.broken import faults, is_mjml
-from studio.house import House
+from studio.shipment import Shipment
 from studio.uses import read
-from tests.studio.bad import BAD_JOURNEYS, BAD_TEMPLATES, GOOD_JOURNEYS, GOOD_TEMPLATES
-from tests.studio.conftest import NOW
+from tests.checking.bad import BAD_JOURNEYS, BAD_TEMPLATES, GOOD_JOURNEYS, GOOD_TEMPLATES
+from tests.checking.conftest import NOW
 from workflows.check import findings
 
 JOURNEYS = sorted({text for _, text in BAD_JOURNEYS} | set(GOOD_JOURNEYS.values()))
@@ -95,7 +95,7 @@ def test_any_template_is_looked_at(text: str, name: str) -> None:
         assert all(each.line >= 1 and each.why and each.fix for each in found)
         if not found:
             read(library, library.parsed(name))
-        assert {each.line for each in template_rules.findings(House(folder, (), NOW))} == {each.line for each in found}
+        assert {each.line for each in template_rules.findings(Shipment(folder, (), NOW))} == {each.line for each in found}
 
 
 @pytest.mark.parametrize(
@@ -113,10 +113,10 @@ def test_what_is_nested_deeper_than_anybody_reads_is_a_finding_and_no_crash(text
     with folder_with("in/any.py", text) as folder:
         assert [each.rule for each in findings(folder)] == ["syntax"]
     with folder_with("templates/sms/note.txt", text) as folder:
-        template_rules.findings(House(folder, (), NOW))
+        template_rules.findings(Shipment(folder, (), NOW))
 
 
 def test_a_template_that_takes_itself_in_has_an_end() -> None:
     for text in ('{% include "sms/note.txt" %}', '{% extends "sms/note.txt" %}', '{% from "sms/note.txt" import x with context %}'):
         with folder_with("templates/sms/note.txt", text) as folder:
-            House(folder, (), NOW).read("sms/note.txt")
+            Shipment(folder, (), NOW).read("sms/note.txt")
