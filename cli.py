@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-from commands import addressing, backtesting, beginning, operating, seeing, trying
+from commands import addressing, backtesting, beginning, checking, operating, previewing, seeing, trying
 from commands.seeing import Journeys, Json
 from loading import BadJourneys, NoJourneys, load
 from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_WRITE_KEY, Settings
@@ -112,8 +112,10 @@ app.add_typer(addressing.suppressions, name="suppressions")
 app.add_typer(addressing.endpoints, name="endpoints")
 for command in (
     beginning.new,
+    checking.check,
     seeing.draw,
     seeing.paths,
+    previewing.preview,
     seeing.audience,
     backtesting.backtest,
     operating.erase,

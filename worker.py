@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Coroutine, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -32,6 +32,7 @@ from events.telling import tell_for_ever
 from loading import load
 from settings import Settings
 from store.session import Store
+from studio.check import at_start
 from workflows.temporal import JourneyWorkflow, runner
 
 log = logging.getLogger(__name__)
@@ -134,6 +135,8 @@ async def main() -> None:
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
     settings = Settings()
     load(settings.journeys)
+    for finding in at_start(settings.journeys, datetime.now(UTC)):
+        log.warning("%s", finding)
     await run(settings, stop)
 
 

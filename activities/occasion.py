@@ -63,13 +63,13 @@ async def occasion(store: Store, settings: Settings, dispatch: Dispatch, now: da
     run, person, trigger, granted = found
     assert person.id is not None
     return person.id, Occasion(
-        user=_user(person),
+        user=portrait(person),
         event={**(trigger or {}), **_to_confirm(settings, run, person, trigger or {}, dispatch.key)},
         journey=run.journey,
         data=dispatch.data,
         now=now,
         zone=zone_of(person, settings),
-        did=_counting(store, person.id),
+        did=counting(store, person.id),
         links=Links(
             settings,
             Ticket(person.id, dispatch.key, dispatch.topic, dispatch.channel),
@@ -97,7 +97,8 @@ def _to_confirm(settings: Settings, run: Run, person: Person, trigger: Mapping[s
     }
 
 
-def _user(person: Person) -> dict[str, Any]:
+def portrait(person: Person) -> dict[str, Any]:
+    """Return what templates are told of the person, as `user`."""
     return {
         "id": person.user_id,
         "zone": person.zone,
@@ -108,8 +109,8 @@ def _user(person: Person) -> dict[str, Any]:
     }
 
 
-def _counting(store: Store, person_id: int) -> Callable[..., int]:
-    """Return `did`. Templates are filled in on a thread of their own, from where it asks the store through this loop."""
+def counting(store: Store, person_id: int) -> Callable[..., int]:
+    """Return `did`. Templates are filled in on a thread of their own, from where it asks the store through the running loop."""
     loop = asyncio.get_running_loop()
 
     def did(event: str, **properties: Any) -> int:

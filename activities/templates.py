@@ -45,30 +45,61 @@ class Words:
     body: Template
 
 
+@dataclass(frozen=True)
+class Parsed:
+    """A template file as it is written, not filled in. Each value of its header has its line in the file."""
+
+    name: str
+    header: Mapping[str, tuple[int, str]]
+    body: nodes.Template
+    source: str  # of the body
+
+
 class Library:
     """The templates in a folder. Files are read anew when they change."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._files = _Files(folder)
-        self._environment = _Sandbox(self._files)
+        self.environment: Environment = _Sandbox(self._files)
         self._json = _Sandbox(self._files, _as_json)
-        self._header = lru_cache(maxsize=1024)(self._environment.from_string)
+        self._header = lru_cache(maxsize=1024)(self.environment.from_string)
+        self._parsed: dict[str, Parsed] = {}
 
     def find(self, channel: str, name: str, extension: str, locale: str) -> Words:
         """Return the file that is closest to the locale. Raises jinja2's TemplateNotFound and TemplateSyntaxError."""
         tags = [*language_tags(locale), ""]
         names = [f"{channel}/{name}{tag and '.' + tag}.{extension}" for tag in tags]
-        body = (self._json if extension == "json" else self._environment).select_template(names)
+        body = (self._json if extension == "json" else self.environment).select_template(names)
         assert body.name is not None
         header = {key: self._header(value) for key, value in self._files.headers[body.name].items()}
         return Words(body.name, tags[names.index(body.name)], header, body)
+
+    def parsed(self, name: str) -> Parsed:
+        """Return a file as it is written. Raises jinja2's TemplateNotFound and TemplateSyntaxError, and UnicodeDecodeError."""
+        source, path, _ = self._files.get_source(self.environment, name)
+        lines = {key: place for place, key in enumerate(self._files.keys[name], 1)}  # of a key that is there twice, the last counts
+        header = {key: (lines[key], value) for key, value in self._files.headers[name].items()}
+        known = self._parsed.get(name)
+        if known is not None and (known.source, known.header) == (source, header):
+            return known
+        parsed = self._parsed[name] = Parsed(name, header, self.environment.parse(source, name, path), source)
+        return parsed
+
+    def __contains__(self, name: str) -> bool:
+        try:
+            self._files.get_source(self.environment, name)
+        except TemplateNotFound:
+            return False
+        except UnicodeDecodeError:
+            pass  # it is there, though it cannot be read
+        return True
 
     def beside(self, words: Words, extension: str) -> Words | None:
         """Return the file of the same name and language with another extension, if there is one."""
         name = str(Path(words.name).with_suffix(f".{extension}"))
         try:
-            return Words(name, words.tag, {}, self._environment.get_template(name))
+            return Words(name, words.tag, {}, self.environment.get_template(name))
         except TemplateNotFound:
             return None
 
@@ -98,6 +129,7 @@ class _Files(FileSystemLoader):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.headers: dict[str, dict[str, str]] = {}
+        self.keys: dict[str, list[str]] = {}
 
     def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
         source, path, fresh = super().get_source(environment, template)
@@ -105,6 +137,7 @@ class _Files(FileSystemLoader):
         text = header.group() if header else ""
         lines = [line.partition(":") for line in text.splitlines()[:-1]]
         self.headers[template] = {key: value.strip() for key, _, value in lines}
+        self.keys[template] = [key for key, _, _ in lines]
         return "\n" * text.count("\n") + source[len(text) :], path, fresh
 
 

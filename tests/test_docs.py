@@ -13,6 +13,7 @@ from typer.main import get_command
 from api.app import create_app
 from cli import app
 from settings import Settings
+from studio import journey_rules, template_rules
 from tests.conftest import SERVER
 from tests.pages import DOCS, PAGES, README, ROOT, anchors, blocks, run, said, script, write_files
 from workflows import replay
@@ -121,3 +122,9 @@ def test_the_rules_of_replay_are_told_as_they_are_checked() -> None:
     told = re.findall(r"^\| `([a-z-]+)` \| (.+) \|$", page.partition("## What a journey may not hold")[2], flags=re.M)
     assert told[: len(replay.RULES)] == [(rule.__name__.replace("_", "-"), rule.__doc__) for rule in replay.RULES]
     assert f"Journeys may import {', '.join(f'`{module}`' for module in replay.ALLOWED)}." in page
+
+
+def test_the_rules_of_checking_are_told_as_they_are_asked() -> None:
+    told = re.findall(r"^\| `([a-z-]+)` \| (.+) \|$", (DOCS / "checking.md").read_text(), flags=re.M)
+    rules = (*journey_rules.RULES, *template_rules.RULES)
+    assert told == [(rule.__name__.replace("_", "-"), rule.__doc__) for rule in rules]

@@ -46,6 +46,13 @@ def findings(subject: Path | str | Definition[Any]) -> list[Finding]:
 
 def _of_file(file: Path) -> list[Finding]:
     try:
+        return _of_text(file)
+    except (RecursionError, MemoryError):
+        return [Finding(str(file), 1, "syntax", "this is nested deeper than Python reads", "write it with fewer levels")]
+
+
+def _of_text(file: Path) -> list[Finding]:
+    try:
         source = parsed(str(file), file.read_text(encoding="utf-8"))
     except SyntaxError as error:
         return [Finding(str(file), error.lineno or 1, "syntax", f"this is not Python: {error.msg}", "correct it")]

@@ -133,14 +133,18 @@ class Wording:
 
     def messages(self, node: ast.expr | Value) -> list[Said]:
         """Return every message that the expression may be; none if it cannot be read."""
-        return list(dict.fromkeys(said for leaf in self._leaf(node, frozenset()) for said in self._said(leaf)))
+        return list(dict.fromkeys(said for _, said in self.made(node)))
+
+    def made(self, node: ast.expr | Value) -> list[tuple[ast.expr | Value, Said]]:
+        """Return every message that the expression may be, each with what makes it; none if it cannot be read."""
+        return [(leaf, said) for leaf in self._leaf(node, frozenset()) for said in self._said(leaf)]
 
     def _said(self, leaf: ast.expr | Value) -> Iterator[Said]:
         match leaf:
             case Value(value=Message() as message):
                 waits = message.capped == "wait"
                 yield Said(message.channel, message.template, message.topic or "", message.transactional, waits, message.expires)
-            case ast.Call(func=func, args=args, keywords=keywords) if (kind := self._kind(func)) is not None:
+            case ast.Call(func=func, args=args, keywords=keywords) if (kind := self.kind(func)) is not None:
                 named = {each.arg: each.value for each in keywords}
                 template = args[0] if args else named.get("template")
                 topic = self.strings(named["topic"])[0] if "topic" in named else ""
@@ -157,7 +161,8 @@ class Wording:
             "expires": expires if isinstance(expires, timedelta) else DAY,
         }
 
-    def _kind(self, func: ast.expr) -> type[Message] | None:
+    def kind(self, func: ast.expr) -> type[Message] | None:
+        """Return the class of messages that is called there; None if it is none."""
         known = resolve(func, self.names)
         if isinstance(known, type) and issubclass(known, Message):
             return known
@@ -188,10 +193,10 @@ class Wording:
     def leaves(self, node: ast.expr, met: frozenset[str] = frozenset()) -> list[ast.expr | Value]:
         """Return all that an expression may turn out to be: through names, choices, splits and loops over constants."""
         match node:
-            case ast.Name(id=name) if name in self._bindings:
+            case ast.Name(id=name) if name in self.bindings:
                 if name in met:
                     return []
-                return [leaf for bound in self._bindings[name] for leaf in self._bound(bound, met | {name})]
+                return [leaf for bound in self.bindings[name] for leaf in self._bound(bound, met | {name})]
             case ast.Name() | ast.Attribute():
                 known = resolve(node, self.names)
                 return [node] if known is None else [Value(known)]
@@ -240,7 +245,8 @@ class Wording:
         return found
 
     @cached_property
-    def _bindings(self) -> Mapping[str, list[Binding]]:
+    def bindings(self) -> Mapping[str, list[Binding]]:
+        """What each name of the journey's is bound to, by the statements whose outcome can be followed."""
         found: dict[str, list[Binding]] = {}
         for node in self.code.walk():
             for binding in _bindings(node):

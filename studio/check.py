@@ -1,0 +1,98 @@
+"""Will these journeys do what they say, with these templates? Asked by `sojourn check`, and at worker start."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from loading import BadJourneys, NoJourneys, load
+from studio import journey_rules, template_rules
+from studio.shipment import Shipment
+from workflows import check
+from workflows.check import Finding
+from workflows.definition import JOURNEYS, newest
+
+STOPS = (template_rules.missing_template, template_rules.broken_template)  # what a worker does not start with
+PLACE = re.compile(r"(?P<file>.+?\.py):(?P<line>\d+): (?P<why>.+)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What was found, and in how much. `whole`: everything was asked, for the journeys could be loaded."""
+
+    findings: Sequence[Finding]
+    journeys: int
+    templates: int
+    whole: bool = True
+
+
+def look(folder: Path, now: datetime) -> Looked:
+    """Return all that is wrong with a folder of journeys, in order of place. Raises NoJourneys if it is none.
+
+    Journeys are loaded, unless their sources have faults: until these are mended, only templates are looked at by themselves.
+    """
+    if not folder.is_dir():
+        raise NoJourneys(f"there is no folder of journeys at {folder}; name one, or set SOJOURN_JOURNEYS")
+    found = set(check.findings(folder))
+    if not found:
+        found = _unloadable(folder)
+    if found:
+        alone = Shipment(folder, (), now)
+        found |= template_rules.findings(alone, (template_rules.broken_template,))
+        return Looked(sorted(found), 0, len(alone.names), whole=False)
+    shipment = loaded(folder, now)
+    return Looked(sorted(findings(shipment)), len(newest()), len(shipment.names))
+
+
+def loaded(folder: Path, now: datetime) -> Shipment:
+    """Return the shipment of the journeys that are loaded from a folder."""
+    return Shipment(folder, tuple(JOURNEYS.values()), now)
+
+
+def findings(shipment: Shipment) -> set[Finding]:
+    """Return what is wrong with journeys that are loaded, beyond what their sources tell by themselves."""
+    return journey_rules.findings(shipment.journeys, shipment.now) | template_rules.findings(shipment)
+
+
+def at_start(folder: Path, now: datetime) -> list[Finding]:
+    """Return what a worker warns of when it starts with the loaded journeys of a folder.
+
+    Raises BadJourneys for a message that could be sent to nobody, of a journey that people enter: each run would lose it for
+    good, where a worker that does not start loses nothing.
+    """
+    stopping = template_rules.findings(Shipment(folder, newest(), now), STOPS)
+    sent = {str(file) for file in _sent(Shipment(folder, newest(), now))}
+    if fatal := sorted(each for each in stopping if each.rule == "missing-template" or each.file in sent):
+        raise BadJourneys("\n".join(str(each) for each in fatal))
+    return sorted(findings(loaded(folder, now)))
+
+
+def _sent(shipment: Shipment) -> list[str]:
+    return [shipment.path(part) for template in shipment.sent for file in shipment.of(template) for part in shipment.parts(file)]
+
+
+def _unloadable(folder: Path) -> set[Finding]:
+    """Load the journeys, and say why that cannot be done."""
+    try:
+        load(folder)
+    except NoJourneys:
+        raise
+    except Exception as error:  # whatever a team's file does when it is imported
+        said = PLACE.fullmatch(str(error))
+        if said is not None and Path(said["file"]).exists():
+            why, _, fix = said["why"].partition("; ")
+            return {Finding(said["file"], int(said["line"]), "unloadable", why, fix or "mend it")}
+        file, line = _where(error, folder)
+        why, _, fix = (str(error) or type(error).__name__).partition("; ")
+        return {Finding(file, line, "unloadable", f"the journeys cannot be loaded: {why}", fix or "mend it")}
+    return set()
+
+
+def _where(error: Exception, folder: Path) -> tuple[str, int]:
+    """Return the innermost place in the folder at which an error arose."""
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if Path(each.filename).is_relative_to(folder.resolve())]
+    return (frames[-1].filename, frames[-1].lineno or 1) if frames else (str(folder), 1)

@@ -1,0 +1,224 @@
+"""Does each message have words that can be filled in, and are they its reader's? One small function a rule; `RULES` is all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
+
+from activities.render import EXTENSIONS, HEADERS, OWN_NAMES
+from activities.templates import Parsed
+from studio.broken import Fault, faults, is_mjml
+from studio.shipment import Sent, Shipment
+from studio.uses import Use
+from workflows.check import Finding
+from workflows.definition import EVENTS
+from workflows.messages import TO_SYSTEMS
+from workflows.traits import ADDRESSES, TRAITS
+from workflows.transitions import ConsentRequested
+
+USER = ("id", "zone", "locale", "email", "phone", "traits")
+TO_CONFIRM = frozenset(("title", "confirm_url"))  # which Sojourn adds to the event that asks for a yes to be confirmed
+ELSEWHERE = {"email": "user.email", "phone": "user.phone", "timezone": "user.zone", "locale": "user.locale"}
+# What tells one reader's message from another's no more than an address on an envelope does.
+NAMES = frozenset(
+    ("name", "firstname", "lastname", "fullname", "givenname", "familyname", "surname", "nickname", "displayname", "salutation")
+)
+THE_SAME_FOR_ALL = frozenset(("unsubscribe_url", "preferences_url", "journey", "locale"))
+Complaint = tuple[str, int, str, str]  # the file, its line, why, and what to write instead
+
+
+def missing_template(shipment: Shipment) -> Iterator[Complaint]:
+    """A message without a template is sent to nobody."""
+    for template, all_sent in shipment.sent.items():
+        if not shipment.of(template):
+            close = get_close_matches(template, sorted(shipment.names), n=1)
+            hint = f", or name {close[0]}, which there is" if close else ""
+            expected = shipment.templates / _file(template)
+            for sent in all_sent:
+                place = sent.journey.place.rpartition(":")[0]
+                yield place, sent.given.line, f"there is no template {template}", f"write {expected}{hint}"
+
+
+def broken_template(shipment: Shipment) -> Iterator[Complaint]:
+    """What Jinja cannot read, or has a header that is none, is filled in for nobody."""
+    sent = {part for template in shipment.sent for file in shipment.of(template) for part in shipment.parts(file)}
+    headed = {file: template.partition("/")[0] for template in shipment.sent for file in shipment.of(template)}
+    for file in sorted({*shipment.files, *sent}):
+        for fault in faults(shipment.library, file):
+            yield shipment.path(fault.file), fault.line, fault.why, fault.fix
+        if file in headed:
+            yield from ((shipment.path(file), each.line, each.why, each.fix) for each in _header(shipment, file, headed[file]))
+
+
+def _header(shipment: Shipment, file: str, channel: str) -> Iterator[Fault]:
+    try:
+        parsed: Parsed = shipment.library.parsed(file)
+    except Exception:  # which has been told
+        return
+    needed, possible = HEADERS[channel]
+    for name in sorted(needed - parsed.header.keys()):
+        yield Fault(file, 1, f"its header has no {name}", f"begin the file with a line `{name}: …` and a line `---`")
+    for name, (line, value) in parsed.header.items():
+        if name not in needed | possible:
+            useful = ", ".join(sorted(needed | possible)) or "no header"
+            yield Fault(file, line, f"{name} in its header means nothing on {channel}", f"take it out; there {useful} is possible")
+        elif name == "action" and "->" not in value and "{" not in value:
+            yield Fault(file, line, f"its action {value!r} leads nowhere", "write it as `label -> address`")
+
+
+def not_mjml(shipment: Shipment) -> Iterator[Complaint]:
+    """What is not MJML becomes no e-mail."""
+    for template in shipment.sent:
+        for file in shipment.of(template) if template.startswith("email/") else ():
+            if not any(_header(shipment, file, "email")) and (why := is_mjml(shipment.library, file)):
+                yield shipment.path(file), 1, f"what it makes is not MJML: {why}", "begin it with <mjml>, and close what it opens"
+
+
+def undeclared_variable(shipment: Shipment) -> Iterator[Complaint]:
+    """A name that is not there when the message is filled in fails it, for everybody it was for."""
+    for template, all_sent in shipment.sent.items():
+        for file, uses in _uses(shipment, template):
+            told = set[tuple[str, str]]()
+            for use in uses:
+                root = use.path[0]
+                if (use.file, root) in told or not use.minds(1):
+                    continue
+                if use.closed:
+                    told.add((use.file, root))
+                    yield shipment.path(use.file), use.line, *_closed(root)
+                elif root not in OWN_NAMES and (lacking := _without(all_sent, root)):
+                    told.add((use.file, root))
+                    yield shipment.path(use.file), use.line, *_not_given(root, template, file, lacking)
+
+
+def _closed(name: str) -> tuple[str, str]:
+    why = f"{name} cannot be seen in a macro or file that is taken in without context"
+    return why, f"hand {name} over as an argument, or write `with context`"
+
+
+def _without(all_sent: Sequence[Sent], name: str) -> Sequence[Sent]:
+    return [each for each in all_sent if each.given.names is not None and name not in each.given.names]
+
+
+def _not_given(name: str, template: str, file: str, lacking: Sequence[Sent]) -> tuple[str, str]:
+    who = " and ".join(dict.fromkeys(f"{each.journey.name} ({each.place})" for each in lacking))
+    through = "" if file.startswith(template) else f" through {file}"
+    why = f"{name} is nothing that {who} gives {template}{through}"
+    return why, f"add it to the message's data, or say {{{{ {name} | default(…) }}}}"
+
+
+def undeclared_property(shipment: Shipment) -> Iterator[Complaint]:
+    """What no declaration speaks of may be left out by whoever sends it, and then the message fails."""
+    for template, all_sent in shipment.sent.items():
+        fields = _fields(all_sent)
+        for use in sorted({use for _, uses in _uses(shipment, template) for use in uses}, key=_in_place):
+            match use.path:
+                case ("event", name, *_) if fields is not None and name not in fields and use.minds(2):
+                    who = " and ".join(dict.fromkeys(each.journey.name for each in all_sent))
+                    why = f"no event that starts {who} declares {name!r}"
+                    yield shipment.path(use.file), use.line, why, f"declare it, or say {{{{ event.{name} | default(…) }}}}"
+                case ("user", name, *_) if name not in USER and use.minds(2):
+                    why = f"user has no {name!r}, but {', '.join(USER)}"
+                    yield shipment.path(use.file), use.line, why, f"ask for user.traits.{name}, if that is a trait"
+                case ("user", "traits", name, *_) if use.minds(3) and (complaint := _trait(name)):
+                    yield shipment.path(use.file), use.line, *complaint
+
+
+def _fields(all_sent: Sequence[Sent]) -> frozenset[str] | None:
+    """Return what the events that start these journeys say; None if some of them say what they like."""
+    triggers = [trigger for each in all_sent for trigger in each.journey.triggers]
+    if any(trigger.model_config.get("extra") == "allow" for trigger in triggers):
+        return None
+    names = {name for trigger in triggers for name in trigger.model_fields}
+    aliases = {field.alias for trigger in triggers for field in trigger.model_fields.values() if field.alias}
+    return frozenset(names | aliases | (TO_CONFIRM if ConsentRequested in triggers else set()))
+
+
+def _trait(name: str) -> tuple[str, str] | None:
+    if name in ADDRESSES:
+        return f"{name} is kept apart from the traits", f"ask for {ELSEWHERE[name]}"
+    if TRAITS and name not in TRAITS:
+        return f"no trait {name!r} is declared", f"declare it, or say {{{{ user.traits.{name} | default(…) }}}}"
+    return None
+
+
+def uncounted_event(shipment: Shipment) -> Iterator[Complaint]:
+    """An event that no class declares is counted under whatever name apps may send it, and a slip of the pen counts nothing."""
+    readings = (
+        shipment.read(part) for template in shipment.sent for file in shipment.of(template) for part in shipment.parts(file)
+    )
+    for file, line, event in sorted({each for reading in readings for each in reading.counted}):
+        if event not in EVENTS:
+            close = get_close_matches(event, sorted(EVENTS), n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            yield shipment.path(file), line, f"did({event!r}) counts an event that nobody declares{hint}", "name a declared one"
+
+
+def taken_name(shipment: Shipment) -> Iterator[Complaint]:
+    """Data under one of Sojourn's own names fails the message."""
+    for template, all_sent in shipment.sent.items():
+        for sent in all_sent:
+            for name in sorted(OWN_NAMES & (sent.given.names or frozenset())):
+                place = sent.journey.place.rpartition(":")[0]
+                yield place, sent.given.line, f"the data of {template} uses Sojourn's own name {name}", "call it something else"
+
+
+def name_only(shipment: Shipment) -> Iterator[Complaint]:
+    """A message that greets by name and is otherwise everybody's says nothing that its reader's own doing has called for."""
+    for template, all_sent in shipment.sent.items():
+        personal = template.partition("/")[0] not in TO_SYSTEMS and any(_is_marketing(each) for each in all_sent)
+        for file in shipment.of(template) if personal else ():
+            readings = [shipment.read(part) for part in shipment.parts(file)]
+            uses = [use for reading in readings for use in reading.uses if use.path[0] not in THE_SAME_FOR_ALL]
+            counts = any(reading.counted or not reading.whole for reading in readings)
+            if uses and not counts and all(_is_name(use.path) for use in uses):
+                first = min(uses, key=_in_place)
+                why = f"it greets by name ({'.'.join(first.path)}), and reads the same to everybody otherwise"
+                yield shipment.path(first.file), first.line, why, "say what this person did or has, or leave the name out"
+
+
+def _is_marketing(sent: Sent) -> bool:
+    return sent.given.plain and not sent.given.said.transactional
+
+
+def _is_name(path: Sequence[str]) -> bool:
+    match path:
+        case ["user", "traits", name] | ["user", name]:
+            return name.replace("_", "").lower() in NAMES
+        case ["user", "traits"]:
+            return True  # which is asked on the way to a name
+    return False
+
+
+RULES: tuple[Callable[[Shipment], Iterator[Complaint]], ...] = (
+    missing_template,
+    broken_template,
+    not_mjml,
+    undeclared_variable,
+    undeclared_property,
+    uncounted_event,
+    taken_name,
+    name_only,
+)
+
+
+def findings(shipment: Shipment, rules: Sequence[Callable[[Shipment], Iterator[Complaint]]] = RULES) -> set[Finding]:
+    """Return what is wrong with the templates, and with what journeys send by them."""
+    return {
+        Finding(file, line, rule.__name__.replace("_", "-"), why, fix) for rule in rules for file, line, why, fix in rule(shipment)
+    }
+
+
+def _uses(shipment: Shipment, template: str) -> Iterator[tuple[str, Sequence[Use]]]:
+    """Yield each file of a template with what it asks for, in order."""
+    for file in shipment.of(template):
+        for part in shipment.parts(file):
+            yield part, sorted(shipment.read(part).uses, key=_in_place)
+
+
+def _in_place(use: Use) -> tuple[str, int, Sequence[str]]:
+    return use.file, use.line, use.path
+
+
+def _file(template: str) -> str:
+    return f"{template}.{EXTENSIONS.get(template.partition('/')[0], 'txt')}"
