@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-from commands import addressing, backtesting, operating, seeing
+from commands import addressing, backtesting, operating, replaying, seeing
 from commands.seeing import Journeys, Json
 from loading import BadJourneys, NoJourneys, load
 from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_WRITE_KEY, Settings
@@ -114,6 +114,7 @@ for command in (
     seeing.paths,
     seeing.audience,
     backtesting.backtest,
+    replaying.record,
     operating.erase,
     operating.explain,
     operating.export,
