@@ -115,6 +115,7 @@ for command in (
     seeing.audience,
     backtesting.backtest,
     replaying.record,
+    replaying.replay,
     operating.erase,
     operating.explain,
     operating.export,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHistory
+
+UNTIL = re.compile(r"^until \w{3} \d.*")  # each run's own
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ def described(history: WorkflowHistory, event_id: int) -> str:
     if event.event_type == EventType.EVENT_TYPE_MARKER_RECORDED:
         return f"`{next(_local_activities(event), 'a marker')}`"
     if event.HasField("user_metadata"):
-        return f"a timer, “{json.loads(event.user_metadata.summary.data)}”"
+        return f"a timer, “{UNTIL.sub('until a time', json.loads(event.user_metadata.summary.data))}”"
     return EventType.Name(event.event_type).removeprefix("EVENT_TYPE_").replace("_", " ").lower()
 
 

@@ -64,7 +64,7 @@ async def _told(handle: WorkflowHandle[Any, Any]) -> Told:
     return Told(steps.standing, steps.all)
 
 
-async def fetched(client: Client, one: Execution, steps: tuple[str, ...] | None) -> Recorded | None:
+async def fetched(client: Client, one: Execution) -> Recorded | None:
     """Fetch the history of a run; None of one that has been deleted meanwhile."""
     try:
         history = await client.get_workflow_handle(one.workflow_id, run_id=one.run_id).fetch_history()
@@ -72,7 +72,7 @@ async def fetched(client: Client, one: Execution, steps: tuple[str, ...] | None)
         if error.status != RPCStatusCode.NOT_FOUND:
             raise
         return None
-    return recorded(one.workflow_id, history, steps)
+    return recorded(one.workflow_id, history)
 
 
 def _version(info: WorkflowExecutionInfo) -> int:

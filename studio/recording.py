@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -82,11 +82,11 @@ async def _live(player: Player, lives: Mapping[str, Sequence[Call]], passed: Pas
 
 
 async def taken(client: Client, found: Iterable[Execution], passed: Passed) -> list[Recorded]:
-    """Take the histories of these runs, with the steps that they say they took."""
+    """Take the histories of these runs, with the steps that they say they took: first the history, for they go on meanwhile."""
     every, kept = list(found), list[Recorded]()
     for number, each in enumerate(every, 1):
-        told = await asked(client, each)
-        one = await fetched(client, each, told.steps if told else None)
-        kept += [one] if one else []
+        if (one := await fetched(client, each)) is not None:
+            told = await asked(client, each)
+            kept.append(replace(one, steps=told.steps if told else None))
         passed("histories taken", number, len(every))
     return kept

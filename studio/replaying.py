@@ -10,10 +10,12 @@ import ast
 import re
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from temporalio import workflow
 from temporalio.client import WorkflowHistory
+from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.worker import (
     ExecuteWorkflowInput,
     Interceptor,
@@ -38,8 +40,9 @@ MISMATCH = re.compile(r"was at step (?P<was_at>'.*'|\".*\"), and its code now co
 class Replayed:
     """What the code did. `steps` are the keys of the steps it came to, in order; the last may be the one it stands in.
 
-    `dispatched` has each attempt to send: how many steps had been taken, and the step's key. `ended`: its function did. `was_at` is the step of a continued
-    run's log in whose place the code came to the last of `steps`. `failure` is Temporal's word that it did not replay.
+    `dispatched` has each attempt to send: how many steps had been taken, and the step's key. `ended`: its function did.
+    `was_at` is the step of a continued run's log in whose place the code came to the last of `steps`. `failure` is Temporal's
+    word that it did not replay.
     """
 
     steps: tuple[str, ...]
@@ -65,11 +68,18 @@ async def replay(histories: Iterable[Recorded], *, sandbox: bool = False) -> Asy
         data_converter=data_converter,
         interceptors=[_Watching(watched)],
         build_id="sojourn",
+        runtime=_silent(),
     )
     async with replayer.workflow_replay_iterator(each()) as results:
         async for result in results:
             watch = watched.pop(result.history.run_id, None) or _Watch()
             yield order.pop(), watch.told(str(result.replay_failure) if result.replay_failure is not None else "")
+
+
+@cache
+def _silent() -> Runtime:
+    """Return a runtime whose core says nothing: what it has to say of a failure is in the failure."""
+    return Runtime(telemetry=TelemetryConfig(logging=None))
 
 
 class _Log(list[Step]):
