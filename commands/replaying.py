@@ -134,8 +134,9 @@ def _print(gate: Gate, findings: list[Finding], found: Sample | None) -> None:
 def _people(finding: Finding, found: Sample | None) -> str:
     """Say how many have come to the step, and how many stand before it."""
     what = "open runs looked at" if found else "histories"
-    whole = f", of {found.open.get((finding.journey, finding.version), 0)} that are open" if found else ""
-    return f"{finding.stuck} of {finding.seen} {what}{whole}, have come to that step and would stand still; {finding.before} stand before it"
+    whole = f" (of {found.open.get((finding.journey, finding.version), 0)})" if found else ""
+    stuck = f"{finding.stuck} of {finding.seen} {what}{whole} have come to that step and would stand still"
+    return f"{stuck}; {finding.before} stand before it"
 
 
 def _told(gate: Gate, findings: list[Finding], found: Sample | None) -> dict[str, object]:
@@ -161,12 +162,15 @@ def _plainly() -> Iterator[None]:
     """Say in one sentence what a user can mend, and nothing of what the SDK says of each failure: that is in the findings."""
     from temporalio.service import RPCError
 
+    from engine.errors import EngineError
     from studio.recorded import BadHistory
 
     logging.getLogger("temporalio").setLevel(logging.CRITICAL + 1)
     warnings.filterwarnings("ignore", "coroutine '_WorkflowInstanceImpl", RuntimeWarning)  # dropped where a run's beginning fails
     try:
         yield
+    except EngineError:
+        raise
     except (BadHistory, OSError, ValueError) as error:
         words = str(error)
     except (RPCError, RuntimeError) as error:

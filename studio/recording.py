@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -81,12 +81,15 @@ async def _live(player: Player, lives: Mapping[str, Sequence[Call]], passed: Pas
         raise EngineError(f"these events cannot be played: {stuck.exceptions[0]}") from None
 
 
-async def taken(client: Client, found: Iterable[Execution], passed: Passed) -> list[Recorded]:
-    """Take the histories of these runs, with the steps that they say they took: first the history, for they go on meanwhile."""
-    every, kept = list(found), list[Recorded]()
-    for number, each in enumerate(every, 1):
+async def taken(client: Client, found: Sequence[Execution], passed: Passed, silent: Collection[Execution] = ()) -> list[Recorded]:
+    """Take the histories of these runs, with the steps that they say they took, where they are not known to be `silent`.
+
+    First the history, then the steps: they go on meanwhile, and a step too many tells nothing wrong.
+    """
+    kept: list[Recorded] = []
+    for number, each in enumerate(found, 1):
         if (one := await fetched(client, each)) is not None:
-            told = await asked(client, each)
+            told = None if each in silent else await asked(client, each)
             kept.append(replace(one, steps=told.steps if told else None))
-        passed("histories taken", number, len(every))
+        passed("histories taken", number, len(found))
     return kept

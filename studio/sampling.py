@@ -45,8 +45,9 @@ async def sample(client: Client, *, each: int, look: int, journey: str, passed: 
         at_step[(one.journey, one.version), said.standing.partition("#")[0] if said else ""].append(one)
         if said and said.steps is not None:
             lines[one.journey, one.version].append(said.steps)
-    histories = await taken(client, [one for some in at_step.values() for one in some[:each]], passed)
-    return Sample(counts, lines, histories, sum(said is None or said.steps is None for _, said in told))
+    silent = {one for one, said in told if said is None or said.steps is None}
+    histories = await taken(client, [one for some in at_step.values() for one in some[:each]], passed, silent)
+    return Sample(counts, lines, histories, len(silent))
 
 
 async def _chosen(client: Client, look: int, journey: str) -> tuple[Counter[Version], dict[Version, list[Execution]]]:
