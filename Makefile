@@ -8,7 +8,7 @@ ENVIRONMENT := .venv/.installed
 SUITE := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2 # many processes start in it, and none should compile what another has
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test soak lint format bench engine clean
+.PHONY: help demo dev test soak replay lint format bench engine clean
 
 help: ## Say what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,11 +19,14 @@ demo: $(ENVIRONMENT) ## Play a real stream of events through everything, and sta
 dev: $(ENVIRONMENT) ## Everything up, without the play.
 	@$(BIN)/sojourn dev
 
-test: $(ENVIRONMENT) engine lint ## Lint, type-check and test.
+test: $(ENVIRONMENT) engine lint replay ## Lint, type-check, replay and test.
 	@$(SUITE)
 
 soak: $(ENVIRONMENT) engine ## What takes longer: every seed, every kill point, no cache.
 	@$(SUITE) -m "soak or not soak"
+
+replay: $(ENVIRONMENT) ## Replay the recorded histories with the code as it is.
+	@$(BIN)/sojourn replay
 
 lint: $(ENVIRONMENT)
 	@$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-from commands import addressing, backtesting, beginning, checking, operating, previewing, seeing, trying
+from commands import addressing, backtesting, beginning, checking, operating, previewing, replaying, seeing, trying
 from commands.seeing import Journeys, Json
 from loading import BadJourneys, NoJourneys, load
 from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_WRITE_KEY, Settings
@@ -118,6 +118,8 @@ for command in (
     previewing.preview,
     seeing.audience,
     backtesting.backtest,
+    replaying.record,
+    replaying.replay,
     operating.erase,
     operating.explain,
     operating.export,

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -28,13 +28,14 @@ LOOK_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Options:
-    """How `sojourn dev` was called. `data_dir` None keeps nothing."""
+    """How `sojourn dev` was called. `data_dir` None keeps nothing. `settings` are more of them, by the names of their variables."""
 
     data_dir: Path | None
     port: int
     ui_port: int
     journeys: Path
     live: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ async def house(options: Options, report: Callable[[str], None]) -> AsyncIterato
                 "SOJOURN_JOURNEYS": str(options.journeys.resolve()),
                 "SOJOURN_LIVE": "true" if options.live else "false",
                 "SOJOURN_PUBLIC_URL": _public_url(options.port),
+                **options.settings,
             }
             settings = _settings(environment, before=dict(os.environ))
             report("bringing up the API and the worker")

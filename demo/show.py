@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 from rich.console import Console
@@ -26,6 +27,7 @@ from store.tables import Delivery, Run
 from workflows.messages import CHANNELS
 
 EXCERPT = Path(__file__).parent / "excerpt.jsonl.gz"
+LIVES = Path(__file__).parent / "lives.jsonl"  # invented, for what the excerpt has not
 AT_ONCE = 12
 OUTCOMES = ("sent", "suppressed", "exited", "failed")
 
@@ -49,13 +51,22 @@ async def show(up: House, console: Console) -> None:
 
 
 def read(file: Path) -> Mapping[str, list[Call]]:
-    """Read a stream of Segment calls, one a line, into each person's calls in order."""
+    """Read a stream of calls, one a line, gzipped or not, into each person's calls in order.
+
+    A line is a Segment call. One with a `path` is any other call of the HTTP API, with its `method`, `headers` and `body`.
+    """
     lives: dict[str, list[Call]] = defaultdict(list)
-    with gzip.open(file, "rt") as lines:
+    with gzip.open(file, "rt") if file.suffix == ".gz" else file.open() as lines:
         for line in lines:
-            body = json.loads(line)
-            lives[body["userId"]].append(Call(datetime.fromisoformat(body["timestamp"]), f"/v1/{body['type']}", body))
+            call = json.loads(line)
+            lives[call["userId"]].append(_call(datetime.fromisoformat(call["timestamp"]), call))
     return lives
+
+
+def _call(at: datetime, call: Mapping[str, Any]) -> Call:
+    if "path" not in call:
+        return Call(at, f"/v1/{call['type']}", call)
+    return Call(at, call["path"], call.get("body", {}), call.get("method", "POST"), headers=call.get("headers", {}))
 
 
 async def _play(player: Player, lives: Mapping[str, list[Call]], end: datetime, console: Console) -> None:

@@ -9,36 +9,25 @@ from __future__ import annotations
 import asyncio
 import importlib
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from temporalio.client import WorkflowHistory
-from temporalio.worker import Replayer
-
-from connecting import data_converter
+from studio.parting import parting
+from studio.recorded import Recorded, read
+from studio.replaying import replay
 from workflows.definition import EVENTS, JOURNEYS, Definition, Event
-from workflows.temporal import JourneyWorkflow, runner
 
 MODULES = "modules.txt"
 SANDBOXED, PLAIN = "sandboxed", "plain"
 DIVERGED = "did not replay: "
 
 
-async def failures(histories: Sequence[WorkflowHistory], *, sandbox: bool) -> list[str]:
+async def failures(histories: Sequence[Recorded], *, sandbox: bool) -> list[str]:
     """Replay them, and say which do not, and why."""
-    replayer = Replayer(workflows=[JourneyWorkflow], workflow_runner=runner(sandbox=sandbox), data_converter=data_converter)
-    found = []
-    async with replayer.workflow_replay_iterator(_each(histories)) as results:
-        async for result in results:
-            if result.replay_failure is not None:
-                found.append(f"{result.history.workflow_id} ({'sandboxed' if sandbox else 'plain'}): {result.replay_failure}")
-    return found
-
-
-async def _each(histories: Sequence[WorkflowHistory]) -> AsyncIterator[WorkflowHistory]:
-    for history in histories:
-        yield history
+    how = SANDBOXED if sandbox else PLAIN
+    parted = [(one, parting(one, now)) async for one, now in replay(histories, sandbox=sandbox)]
+    return [f"{one.name} ({how}): {part}" for one, part in parted if part is not None]
 
 
 def register(module: ModuleType) -> None:
@@ -54,8 +43,7 @@ def register(module: ModuleType) -> None:
 def main(folder: Path, how: str) -> int:
     for module in (folder / MODULES).read_text().split():
         register(importlib.import_module(module))
-    histories = [WorkflowHistory.from_json(file.stem, file.read_text()) for file in sorted(folder.glob("*.json"))]
-    found = asyncio.run(failures(histories, sandbox=how == SANDBOXED))
+    found = asyncio.run(failures([read(file) for file in sorted(folder.glob("*.json"))], sandbox=how == SANDBOXED))
     for line in found:
         print(f"{DIVERGED}{line}")
     return 1 if found else 0

@@ -34,6 +34,7 @@ from workflows.wire import (
     Enrolment,
     Signal,
     Standing,
+    Steps,
     send_activity,
 )
 
@@ -157,6 +158,12 @@ class JourneyWorkflow:
         if at is None:
             return Standing("", None, None, paused, offset) if paused else None
         return Standing(at.key, at.deadline, at.retry_at, paused, offset)
+
+    @workflow.query
+    def steps(self) -> Steps:
+        """The run's steps, by their keys: what its code was when it took them, which no history tells whole."""
+        memory = self.journey.memory
+        return Steps([step.key for step in memory.log], memory.open.key if memory.open else "")
 
     # What a journey needs from the world: its Runtime
 

@@ -134,5 +134,20 @@ class Standing:
     offset: float
 
 
-READ: tuple[type, ...] = (Enrolment, Signal, Dispatch, Receipt, Assignation, str, Asked, bool, Conclusion, Closing, Order, Standing)
+@dataclass(frozen=True)
+class Steps:
+    """The keys of a run's steps, as its query `steps` answers: of those it has taken, and of the one it stands in, if any."""
+
+    taken: list[str]
+    standing: str = ""
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All of them, in order; the last may be the one it stands in."""
+        return (*self.taken, *filter(None, [self.standing]))
+
+
+READ: tuple[type, ...] = (
+    *(Enrolment, Signal, Dispatch, Receipt, Assignation, str, Asked, bool, Conclusion, Closing, Order, Standing, Steps),
+)
 """What is read from Temporal, by a workflow, an activity or a client."""
