@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
+from studio.house import at_work
 from studio.recorded import read_folder
-from tests.stage import Stage, at_work, only, stage
+from studio.scenario import only
+from tests.stage import Stage, stage
 from workflows.definition import Event, journey
 from workflows.journey import Journey
 from workflows.messages import InApp
