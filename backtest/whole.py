@@ -125,9 +125,9 @@ def _odd(events: Mapping[str, Any], *, there: bool) -> Iterator[str]:
     """Say what of the events was left out, and why."""
     if events["refused"]:
         such = "; ".join(f"line {each['line']}: {each['reason']}" for each in events["refused_such_as"][:SHOWN])
-        yield f"{events['refused']:,} lines that are no calls: {such}"
+        yield f"lines that are no calls, {events['refused']:,} in all: {such}"
     if events["repeated"]:
-        yield f"{events['repeated']:,} calls whose message id had come before"
+        yield f"calls whose message id had come before, {events['repeated']:,} in all"
     for kind, why in (
         ("unknown_events", "events that no journey knows"),
         ("not_for_apps", "events that only Sojourn itself may send"),
@@ -135,7 +135,7 @@ def _odd(events: Mapping[str, Any], *, there: bool) -> Iterator[str]:
     ):
         if some := events[kind]:
             such = ", ".join(f"{name} ({count:,})" for name, count in list(some.items())[:SHOWN])
-            yield f"{sum(some.values()):,} {why}: {such}"
+            yield f"{why}, {sum(some.values()):,} in all: {such}"
 
 
 def _write_lives(file: Path, results: Path, parts: int) -> None:

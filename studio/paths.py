@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from studio.samples import Samples
+from studio.samples import TRIGGERS, Samples
 from workflows.clock import EVERY_DAY, Day
 from workflows.definition import Definition, Event
 from workflows.journey import Journey
@@ -104,11 +104,11 @@ def explored(definition: Definition[Any]) -> Explored:
 
 
 def _walk(definition: Definition[Any], samples: Samples, script: _Script, found: Explored) -> Path | None:
-    triggers = [event for kind in definition.triggers for event in samples.events(kind, lambda event: True)]
+    triggers = [event for kind in definition.triggers for event in samples.events(kind, lambda event: True, most=TRIGGERS)]
     trigger = triggers[script.choose(len(triggers))]
     journey = _Walked(definition, trigger, samples, script, found)
-    if len(definition.triggers) > 1:
-        journey.answers.append(Answer("starts on", trigger.name))
+    if len(definition.triggers) > 1 or samples.told(trigger):
+        journey.answers.append(Answer("starts on", trigger.name + samples.told(trigger)))
     try:
         _run(cast("Coroutine[None, None, None]", definition.function(journey, trigger)))
         end = "end"

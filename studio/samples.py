@@ -14,7 +14,8 @@ from workflows.definition import Definition, Event
 from workflows.source import code_of, names_of, resolve
 
 MOST = 400  # combinations of values that are tried for one event
-KEPT = 3  # examples of one event that are gone on with
+KEPT = 4  # examples of one event that are gone on with
+TRIGGERS = 16  # examples of what a journey starts on
 PLAIN: tuple[Any, ...] = ("", "some", 0, 1, 1.5, True, datetime(2025, 1, 6, 12, tzinfo=UTC), timedelta(days=1), [], {}, None)
 
 
@@ -23,16 +24,12 @@ class Samples:
 
     def __init__(self, definition: Definition[Any]) -> None:
         self._definition = definition
-        self._tree = code_of(definition).node
-        names, nodes = names_of(definition), list(ast.walk(self._tree))
-        found = [node.value for node in nodes if isinstance(node, ast.Constant)]
-        found += [resolve(node, names) for node in nodes if isinstance(node, ast.Name | ast.Attribute)]
-        self.constants = list(dict.fromkeys(each for each in found if isinstance(each, str | int | float)))
-        self.compared = {
-            each.attr for node in _comparisons(self._tree) for each in ast.walk(node) if isinstance(each, ast.Attribute)
-        }
+        self._tree, self._names = code_of(definition).node, names_of(definition)
+        self._constants = list(dict.fromkeys(self._meant(self._tree)))
+        compared = [each for node in _comparisons(self._tree) for each in ast.walk(node)]
+        self._compared = {each.attr for each in compared if isinstance(each, ast.Attribute)}
 
-    def events(self, kind: type[Event], takes: Callable[[Event], bool], like: Event | None = None) -> list[Event]:
+    def events(self, kind: type[Event], takes: Callable[[Event], bool], like: Event | None = None, most: int = KEPT) -> list[Event]:
         """Return events of a kind that are taken, the plainest first, of the same key as `like`; none if none was found.
 
         There is more than one only where the journey compares their fields with something.
@@ -43,11 +40,11 @@ class Samples:
         for event in self._made(kind, fixed):
             if _is_taken(event, takes):
                 found.setdefault(self.told(event), event)
-        return list(found.values())[:KEPT]
+        return list(found.values())[:most]
 
     def told(self, event: Event) -> str:
         """Say what of an event the journey looks at; '' if it looks at nothing."""
-        looked_at = sorted(self.compared & type(event).model_fields.keys())
+        looked_at = sorted(self._compared & type(event).model_fields.keys())
         return "".join(f", {name} {getattr(event, name)!r}" for name in looked_at)
 
     def traits(self, name: str) -> list[Any]:
@@ -57,7 +54,7 @@ class Samples:
         return [None, *dict.fromkeys(values or ["some"])]
 
     def _made(self, kind: type[Event], fixed: Mapping[str, Any]) -> Iterator[Event]:
-        fields = {name: [fixed[name]] if name in fixed else self._values(field) for name, field in kind.model_fields.items()}
+        fields = {name: [fixed[name]] if name in fixed else self._values(name, field) for name, field in kind.model_fields.items()}
         for number, values in enumerate(product(*fields.values())):
             if number >= MOST:
                 return
@@ -66,14 +63,29 @@ class Samples:
             except ValidationError:
                 continue
 
-    def _values(self, field: Any) -> list[Any]:
-        """Return values that fit a field, its default first."""
+    def _values(self, name: str, field: Any) -> list[Any]:
+        """Return values that fit a field, its default first; no others than it is compared with, if it is compared with any."""
         adapter = TypeAdapter(field.annotation)
         default = [] if field.is_required() else [field.get_default(call_default_factory=True)]
-        numbers = [value for value in self.constants if isinstance(value, int | float) and not isinstance(value, bool)]
-        near = [value + by for value in numbers for by in (1, -1)]
-        fits = [value for value in (*PLAIN, *self.constants, *near) if _fits(adapter, value)]
-        return default + [value for value in _distinct(fits) if value not in default][:8]
+        near = [value for value in self._near(name) if _fits(adapter, value)]
+        plain = [value for value in PLAIN if _fits(adapter, value)]
+        if near and name in self._compared:
+            return _distinct([*default, *plain[:1], *near])
+        return _distinct([*default, *near, *plain, *(value for value in self._constants if _fits(adapter, value))])[:8]
+
+    def _near(self, name: str) -> list[Any]:
+        """Return what the source compares a field of that name with, and the numbers beside it."""
+        compares = [node for node in ast.walk(self._tree) if isinstance(node, ast.Compare | ast.match_case)]
+        about = [node for node in compares if any(isinstance(each, ast.Attribute) and each.attr == name for each in ast.walk(node))]
+        values = [value for node in about for value in self._meant(node)]
+        numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+        return [*values, *(value + by for value in numbers for by in (1, -1))]
+
+    def _meant(self, node: ast.AST) -> list[Any]:
+        """Return the constants in an expression, written out or by name."""
+        found = [each.value for each in ast.walk(node) if isinstance(each, ast.Constant)]
+        found += [resolve(each, self._names) for each in ast.walk(node) if isinstance(each, ast.Name | ast.Attribute)]
+        return [value for value in found if isinstance(value, str | int | float)]
 
 
 def _comparisons(tree: ast.AST) -> Iterator[ast.AST]:

@@ -68,9 +68,14 @@ def write_files(page: Path, folder: Path) -> None:
     """Write the files that a page tells its reader to write."""
     for block in blocks(page):
         if block.note.startswith("file: "):
-            file = folder / block.note.removeprefix("file: ")
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(block.text)
+            write(block, folder)
+
+
+def write(block: Block, folder: Path) -> None:
+    """Write the file that a block is."""
+    file = folder / block.note.removeprefix("file: ")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(block.text)
 
 
 def run(command: list[str], folder: Path) -> str:

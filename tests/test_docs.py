@@ -15,7 +15,7 @@ from cli import app
 from settings import Settings
 from studio import journey_rules, template_rules
 from tests.conftest import SERVER
-from tests.pages import DOCS, PAGES, README, ROOT, anchors, blocks, run, said, script, write_files
+from tests.pages import DOCS, PAGES, README, ROOT, anchors, blocks, run, said, script, write, write_files
 from workflows import replay
 from workflows.rules import RULES
 
@@ -38,9 +38,10 @@ def test_every_block_of_python_is_run_or_says_why_not(page: Path) -> None:
 
 @every_page
 def test_the_commands_that_a_page_says_to_run_succeed(page: Path, tmp_path: Path) -> None:
-    write_files(page, tmp_path)
     for block in blocks(page):
-        if block.note == "run":
+        if block.note.startswith("file: "):
+            write(block, tmp_path)
+        elif block.note == "run":
             run(["sh", "-ec", block.text], tmp_path)
 
 
