@@ -29,7 +29,7 @@ from events.route import Router
 from events.stops import release_for_ever
 from events.sweep import sweep_for_ever
 from events.telling import tell_for_ever
-from loading import load
+from loading import BadJourneys, load
 from settings import Settings
 from store.session import Store
 from studio.check import at_start
@@ -129,14 +129,24 @@ async def _reach(settings: Settings) -> Client:
             await asyncio.sleep(1)
 
 
+def look_over(settings: Settings) -> None:
+    """Log what messages of the loaded journeys may fail by. Raises BadJourneys for what a worker does not start with."""
+    try:
+        for finding in at_start(settings.journeys, datetime.now(UTC)):
+            log.warning("%s", finding)
+    except BadJourneys:
+        raise
+    except Exception:
+        log.exception("the journeys could not be looked over; they run all the same")
+
+
 async def main() -> None:
     stop = asyncio.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(each, stop.set)
     settings = Settings()
     load(settings.journeys)
-    for finding in at_start(settings.journeys, datetime.now(UTC)):
-        log.warning("%s", finding)
+    look_over(settings)
     await run(settings, stop)
 
 

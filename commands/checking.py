@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -28,33 +28,41 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Check journeys and templates: each finding with file, line, why, and what to write instead. Exits with 1 if there is any."""
-    found, good = _findings(path, journeys or Settings().journeys)
+    told = _told(path, journeys or Settings().journeys)
     if as_json:
-        print(json.dumps([asdict(each) for each in found], indent=2, ensure_ascii=False))
-    elif found:
-        _show(found)
+        print(json.dumps([asdict(each) for each in told.findings], indent=2, ensure_ascii=False))
+    elif told.findings:
+        _show(told)
     else:
-        console.print(good, markup=False, highlight=False)
-    if found:
+        console.print(f"{told.subject}: nothing to say{told.but}.", markup=False, highlight=False, soft_wrap=True)
+    if told.findings:
         raise typer.Exit(1)
 
 
-def _findings(path: Path | None, folder: Path) -> tuple[list[Finding], str]:
-    """Return what is wrong, and what is to be said if nothing is. Raises BadParameter for a path that leads nowhere."""
+@dataclass(frozen=True)
+class Told:
+    """What there is to say of what was looked at; `but` is what was not."""
+
+    findings: Sequence[Finding]
+    subject: str
+    but: str = ""
+
+
+def _told(path: Path | None, folder: Path) -> Told:
+    """Look at what is at the path, or else at the folder. Raises BadParameter for a path that leads nowhere."""
     from studio.check import look  # templates are not read for the commands that do without them
 
     if path is not None and not path.exists():
         raise typer.BadParameter(f"there is nothing at {path}")
-    is_part = path is not None and path.resolve().is_relative_to(folder.resolve())
-    if path is not None and path.is_file() and not is_part:
-        good = f"{path}: nothing to say of its source. Templates, topics and events are asked of a whole folder."
-        return _named(of_source(path)), good
-    looked = look(path if path is not None and not is_part else folder, datetime.now(UTC))
-    found = looked.findings
-    if is_part and path is not None:
-        found = [each for each in found if Path(each.file).resolve().is_relative_to(path.resolve())]
-        return _named(found), f"{path}: nothing to say."
-    return _named(found), f"{_count(looked.journeys, 'journey')}, {_count(looked.templates, 'template')}: nothing to say."
+    part = path if path is not None and path.resolve().is_relative_to(folder.resolve()) else None
+    if path is not None and path.is_file() and part is None:
+        return Told(_named(of_source(path)), str(path), " of its source; the rest is asked of a whole folder of journeys")
+    looked = look(path if path is not None and part is None else folder, datetime.now(UTC))
+    but = "" if looked.whole else "; the rest is asked once the journeys can be loaded"
+    if part is not None and part.resolve() != folder.resolve():
+        found = [each for each in looked.findings if Path(each.file).resolve().is_relative_to(part.resolve())]
+        return Told(_named(found), str(path), but)
+    return Told(_named(looked.findings), f"{_count(looked.journeys, 'journey')}, {_count(looked.templates, 'template')}", but)
 
 
 def _named(found: Sequence[Finding]) -> list[Finding]:
@@ -64,13 +72,13 @@ def _named(found: Sequence[Finding]) -> list[Finding]:
     return sorted(replace(each, file=str(at.relative_to(here) if at.is_relative_to(here) else at)) for each, at in places)
 
 
-def _show(found: Sequence[Finding]) -> None:
-    for each in found:
+def _show(told: Told) -> None:
+    for each in told.findings:
         console.print(Text.assemble((f"{each.file}:{each.line}", "bold"), f"  {each.rule}"), soft_wrap=True)
         console.print(Padding(Text(each.why), (0, 0, 0, 2)))
         console.print(Padding(Text(f"→ {each.fix}", style="green"), (0, 0, 0, 2)))
-    files = len({each.file for each in found})
-    console.print(f"\n{_count(len(found), 'finding')} in {_count(files, 'file')}.", highlight=False)
+    files = len({each.file for each in told.findings})
+    console.print(f"\n{_count(len(told.findings), 'finding')} in {_count(files, 'file')}{told.but}.", highlight=False)
 
 
 def _count(number: int, what: str) -> str:

@@ -95,6 +95,17 @@ def _elsewhere(library: Library, file: str, node: TakesIn) -> Iterator[Fault]:
                     yield Fault(file, node.lineno, f"{name} has no {wanted}", "name one of its macros or variables")
 
 
+def taken_in(library: Library, file: str) -> list[str]:
+    """Return the templates that a file takes in by name; none if it cannot be parsed."""
+    try:
+        parsed = library.parsed(file)
+        pieces = [parsed.body, *(library.environment.parse(value) for _, value in parsed.header.values())]
+    except Exception:  # which is told as a fault
+        return []
+    named = (getattr(node, "template", None) for piece in pieces for node in piece.find_all(TAKE_IN))
+    return [each.value for each in named if isinstance(each, nodes.Const) and isinstance(each.value, str)]
+
+
 # MJML
 
 

@@ -16,7 +16,6 @@ from workflows import check
 from workflows.check import Finding
 from workflows.definition import JOURNEYS, newest
 
-STOPS = (template_rules.missing_template, template_rules.broken_template)  # what a worker does not start with
 PLACE = re.compile(r"(?P<file>.+?\.py):(?P<line>\d+): (?P<why>.+)", re.DOTALL)
 
 
@@ -64,15 +63,20 @@ def at_start(folder: Path, now: datetime) -> list[Finding]:
     Raises BadJourneys for a message that could be sent to nobody, of a journey that people enter: each run would lose it for
     good, where a worker that does not start loses nothing.
     """
-    stopping = template_rules.findings(Shipment(folder, newest(), now), STOPS)
-    sent = {str(file) for file in _sent(Shipment(folder, newest(), now))}
-    if fatal := sorted(each for each in stopping if each.rule == "missing-template" or each.file in sent):
+    shipment = loaded(folder, now)
+    found = sorted(findings(shipment))
+    current = Shipment(folder, newest(), now)
+    lost = {(sent.file, sent.given.line) for template in current.sent for sent in current.sent[template]}
+    needed = {shipment.path(each) for template in current.sent for file in shipment.of(template) for each in shipment.needs(file)}
+    fatal = [
+        each
+        for each in found
+        if (each.rule == "missing-template" and (each.file, each.line) in lost)
+        or (each.rule == "broken-template" and each.file in needed)
+    ]
+    if fatal:
         raise BadJourneys("\n".join(str(each) for each in fatal))
-    return sorted(findings(loaded(folder, now)))
-
-
-def _sent(shipment: Shipment) -> list[str]:
-    return [shipment.path(part) for template in shipment.sent for file in shipment.of(template) for part in shipment.parts(file)]
+    return found
 
 
 def _unloadable(folder: Path) -> set[Finding]:

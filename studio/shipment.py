@@ -12,6 +12,7 @@ from typing import Any
 
 from activities.render import EXTENSIONS
 from activities.templates import Library, language_tags
+from studio.broken import taken_in
 from studio.uses import Reading, read
 from workflows.definition import Definition
 from workflows.given import Given, given
@@ -28,8 +29,12 @@ class Sent:
     given: Given
 
     @property
+    def file(self) -> str:
+        return self.journey.place.rpartition(":")[0]
+
+    @property
     def place(self) -> str:
-        return f"{Path(self.journey.place.rpartition(':')[0]).name}:{self.given.line}"
+        return f"{Path(self.file).name}:{self.given.line}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +90,15 @@ class Shipment:
         """Return a file and the text part that lies beside it."""
         beside = str(Path(file).with_suffix(".txt"))
         return [file, beside] if file.endswith(".mjml") and beside in self.files else [file]
+
+    def needs(self, file: str) -> frozenset[str]:
+        """Return the files without which a file cannot be filled in: it, its text part, and those that they take in by name."""
+        left, found = list(self.parts(file)), set[str]()
+        while left:
+            if (name := left.pop()) not in found:
+                found.add(name)
+                left += taken_in(self.library, name)
+        return frozenset(found)
 
     def read(self, file: str) -> Reading:
         """Return what a file asks for; nothing, and not the whole of it, if it cannot be parsed."""

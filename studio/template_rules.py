@@ -35,8 +35,7 @@ def missing_template(shipment: Shipment) -> Iterator[Complaint]:
             hint = f", or name {close[0]}, which there is" if close else ""
             expected = shipment.templates / _file(template)
             for sent in all_sent:
-                place = sent.journey.place.rpartition(":")[0]
-                yield place, sent.given.line, f"there is no template {template}", f"write {expected}{hint}"
+                yield sent.file, sent.given.line, f"there is no template {template}", f"write {expected}{hint}"
 
 
 def broken_template(shipment: Shipment) -> Iterator[Complaint]:
@@ -159,8 +158,7 @@ def taken_name(shipment: Shipment) -> Iterator[Complaint]:
     for template, all_sent in shipment.sent.items():
         for sent in all_sent:
             for name in sorted(OWN_NAMES & (sent.given.names or frozenset())):
-                place = sent.journey.place.rpartition(":")[0]
-                yield place, sent.given.line, f"the data of {template} uses Sojourn's own name {name}", "call it something else"
+                yield sent.file, sent.given.line, f"the data of {template} uses Sojourn's own name {name}", "call it something else"
 
 
 def name_only(shipment: Shipment) -> Iterator[Complaint]:

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+import worker
 from loading import BadJourneys
+from settings import Settings
 from studio.check import at_start
 from tests.checking.bad import MJML, body, mail
 from tests.checking.conftest import NOW, Built
@@ -101,6 +103,8 @@ def test_a_file_of_the_folder_is_asked_for_its_own_findings(tmp_path: Path) -> N
 def test_a_file_of_no_folder_is_asked_for_its_source(tmp_path: Path) -> None:
     (tmp_path / "alone.py").write_text("import random\n")
     assert found(sojourn("check", "alone.py", "--json", within=tmp_path, exits=1)) == [("alone.py", 1, "forbidden-import")]
+    (tmp_path / "alone.py").write_text("")
+    assert sojourn("check", "alone.py", within=tmp_path).startswith("alone.py: nothing to say of its source; the rest is")
 
 
 def test_journeys_whose_source_has_faults_are_not_run_and_their_templates_are_looked_at_all_the_same(tmp_path: Path) -> None:
@@ -108,6 +112,8 @@ def test_journeys_whose_source_has_faults_are_not_run_and_their_templates_are_lo
     told = found(sojourn("check", mine, "--json", within=tmp_path, exits=1))
     assert told == [("mine/events.py", 5, "input-output"), ("mine/templates/sms/note.txt", 1, "broken-template")]
     assert not (tmp_path / "ran").exists()
+    said = sojourn("check", mine, within=tmp_path, exits=1)
+    assert "2 findings in 2 files; the rest is asked once the journeys can be loaded." in said
 
 
 @pytest.mark.parametrize(
@@ -146,6 +152,23 @@ def test_what_a_message_may_fail_by_or_is_a_matter_of_taste_is_only_warned_of(bu
     assert [each.rule for each in at_start(shipment.folder, NOW)] == ["name-only"]
 
 
+def test_what_is_warned_of_is_in_the_workers_log(build: Built, caplog: pytest.LogCaptureFixture) -> None:
+    shipment = build(body("await j.send(Email('note'))"), {"email/note.mjml": mail("Dear {{ user.traits.name }}!")})
+    worker.look_over(Settings(journeys=shipment.folder, _env_file=None))
+    assert [(each.levelname, "note.mjml:3: it greets by name" in each.getMessage()) for each in caplog.records] == [
+        ("WARNING", True)
+    ]
+
+
+def test_a_fault_of_what_looks_stops_no_worker(
+    build: Built, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipment = build(body("await j.send(Email('note'))"), {})
+    monkeypatch.setattr(worker, "at_start", lambda folder, now: 1 / 0)
+    worker.look_over(Settings(journeys=shipment.folder, _env_file=None))
+    assert "could not be looked over" in caplog.text
+
+
 def test_a_template_that_cannot_be_read_stops_a_worker_if_a_journey_sends_it(build: Built) -> None:
     shipment = build(
         body("await j.send(Email('note'))"), {"email/note.mjml": mail("{{ did('pushed') }}"), "sms/draft.txt": "{% if %}"}
@@ -153,6 +176,13 @@ def test_a_template_that_cannot_be_read_stops_a_worker_if_a_journey_sends_it(bui
     assert [each.rule for each in at_start(shipment.folder, NOW)] == ["broken-template"]
     shipment.library.folder.joinpath("email/note.mjml").write_text(mail("{% if %}"))
     with pytest.raises(BadJourneys, match=r"note.mjml:3: Jinja cannot read it"):
+        at_start(shipment.folder, NOW)
+
+
+def test_a_layout_that_cannot_be_read_stops_a_worker_too(build: Built) -> None:
+    page = 'subject: x\n---\n{% extends "email/_layout.mjml" %}'
+    shipment = build(body("await j.send(Email('note'))"), {"email/note.mjml": page, "email/_layout.mjml": MJML + "{% if %}"})
+    with pytest.raises(BadJourneys, match=r"_layout.mjml:1: Jinja cannot read it"):
         at_start(shipment.folder, NOW)
 
 
