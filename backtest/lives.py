@@ -86,6 +86,7 @@ class _Reading:
         self.person = Person(User(self.name), self.setting.reachable | {"in_app"})
         self.profile: Profile = nobody(self.name, self.met)
         self.ids = set[str]()
+        self.suppressed: dict[str, str] = {}
         self.notes: list[str] = []
 
     def happenings(self, record: Record) -> Iterator[tuple[datetime, Happening]]:
@@ -104,6 +105,7 @@ class _Reading:
         elif kind == "consent":
             yield from ((at, word) for word in _words(data))
         elif kind == "suppression":
+            self.suppressed[data["channel"]] = data["cause"]
             yield at, Suppress(data["channel"], data["cause"])
 
     def _learn(self, traits: dict[str, Any], context: dict[str, Any], at: datetime) -> Iterator[Happening]:
@@ -112,6 +114,7 @@ class _Reading:
         changed = self.profile.learn(traits, context, at, self.notes)
         if self._addresses() != addresses:
             yield self._reach()
+            yield from (Suppress(channel, cause) for channel, cause in self.suppressed.items())  # who has the address, whenever
         if changed:
             columns = {"zone": self.profile.columns["zone"], "locale": self.profile.columns["locale"]}
             known = {each: self.profile.traits[each] for each in changed if each in self.profile.traits}

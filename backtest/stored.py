@@ -22,6 +22,7 @@ from workflows.happenings import ALL
 from workflows.messages import CHANNELS
 
 AT_ONCE = 500  # people
+AFTER = 1 << 62  # the place of what is no call, among what is of one moment
 PARTS = 64
 
 
@@ -97,7 +98,7 @@ def _of_consents(called: dict[int | None, str], rows: list[Consent]) -> Iterator
                 asked.add((row.person_id, row.topic))
             channel = None if row.channel == ALL else row.channel
             data = {"topic": row.topic, "channel": channel, "granted": row.granted, "pending": row.pending, "confirms": confirms}
-            yield called[row.person_id], micros(row.at), row.id or 0, "consent", row.topic, data, {}, f"consent {row.id}"
+            yield called[row.person_id], micros(row.at), AFTER + (row.id or 0), "consent", row.topic, data, {}, f"consent {row.id}"
 
 
 async def _of_suppressions(connection: AsyncConnection, people: list[Person]) -> list[Record]:
@@ -111,5 +112,7 @@ async def _of_suppressions(connection: AsyncConnection, people: list[Person]) ->
         if (user := owners.get(row.address)) is not None:
             for channel in CHANNELS if row.channel == ALL else (row.channel,):
                 data = {"channel": channel, "cause": row.cause}
-                found.append((user, micros(row.at), 0, "suppression", channel, data, {}, f"suppression {row.address} {channel}"))
+                found.append(
+                    (user, micros(row.at), AFTER, "suppression", channel, data, {}, f"suppression {row.address} {channel}")
+                )
     return found

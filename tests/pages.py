@@ -78,9 +78,11 @@ def write(block: Block, folder: Path) -> None:
     file.write_text(block.text)
 
 
-def run(command: list[str], folder: Path) -> str:
-    """Run a command as a reader would, in the project's environment, and return what it prints."""
-    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+def run(command: list[str], folder: Path, **settings: str) -> str:
+    """Run a command as a reader would, in the project's environment, with these settings, and return what it prints."""
+    done = subprocess.run(
+        command, cwd=folder, env=environment() | settings, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+    )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done.stdout
 

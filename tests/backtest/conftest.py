@@ -20,10 +20,11 @@ class Backtest:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.settings: dict[str, str] = {}
 
     def __call__(self, journey: str, events: str | Path, *options: str) -> dict[str, Any]:
         command = ["sojourn", "backtest", journey, str(events), "--json", "--processes", "1", "--work", "work", *options]
-        told: dict[str, Any] = json.loads(run([*command, "--journeys", str(ROOT / "journeys")], self.folder))
+        told: dict[str, Any] = json.loads(run([*command, "--journeys", str(ROOT / "journeys")], self.folder, **self.settings))
         return told
 
     def lives(self, journey: str, events: str | Path, *options: str) -> list[dict[str, Any]]:
