@@ -184,7 +184,7 @@ def _plainly() -> Iterator[None]:
 @contextmanager
 def _progress() -> Iterator[Passed]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=said, transient=True) as progress:
+    with Progress(*columns, console=said, transient=True, disable=not said.is_terminal) as progress:
         task = progress.add_task("reading", total=None)
 
         def passed(doing: str, done: int, of: int) -> None:

@@ -39,12 +39,16 @@ def ways(run: Recorded) -> frozenset[Hashable]:
 
 
 def passed_over(run: Recorded) -> frozenset[Hashable]:
-    """Each step that a continued run took before it continued, which its code passes over; nothing of another run."""
+    """Each step that a continued run took before it continued, which its code passes over, and by what kind of event it ended.
+
+    Nothing of another run.
+    """
     began = run.history.events[0].workflow_execution_started_event_attributes
     if not began.continued_execution_run_id:
         return frozenset()
     log = json.loads(began.input.payloads[0].data)["continued"]["memory"]["log"]
-    return frozenset((run.journey, run.version, step["key"].partition("#")[0]) for step in log)
+    steps = [(run.journey, run.version, step["key"].partition("#")[0]) for step in log]
+    return frozenset([*steps, run.history.events[-1].event_type])
 
 
 def _kind(event: HistoryEvent) -> tuple[int, str]:

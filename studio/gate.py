@@ -102,9 +102,10 @@ class Gate:
     def findings(self) -> list[Finding]:
         """Return the steps at which runs part with the code, by journey, the first of them first."""
         grouped: dict[tuple[str, int, str, str, str], list[tuple[Recorded, Parting]]] = defaultdict(list)
-        for one, part in self.failed:
-            after = part.before[-1] if part.before else ""
-            grouped[one.journey, one.version, after, part.has, part.comes_to].append((one, part))
+        for one, part in self.failed:  # a loop's third round and its fourth are one place in the code
+            last = part.before[-1] if part.before else ""
+            after, has, comes_to = (key.partition("#")[0] for key in (last, part.has, part.comes_to))
+            grouped[one.journey, one.version, after, has, comes_to].append((one, part))
         found = [self._finding(some) for some in grouped.values()]
         return sorted(found, key=lambda each: (each.journey, each.version, len(each.parting.before), -each.stuck))
 

@@ -14,6 +14,8 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHistory
 
 GZIP = b"\x1f\x8b"
+MACHINES = ("identity", "stackTrace")
+OF_ONE_PROCESS = "TASK_QUEUE_KIND_STICKY"
 MEND = "record it anew with `sojourn record`, or download it as JSON from Temporal"
 
 
@@ -79,9 +81,17 @@ def read(file: Path) -> Recorded:
 
 
 def write(one: Recorded, file: Path) -> None:
-    """Write a history, compressed; the same one gives the same bytes."""
-    said = {"journey": one.journey, "version": one.version, "steps": one.steps, "history": one.history.to_json_dict()}
-    file.write_bytes(gzip.compress(json.dumps(said, separators=(",", ":")).encode(), mtime=0))
+    """Write a history, compressed; the same one gives the same bytes. Which machine ran it, and in which folder, stays out."""
+    history = _without_machines(one.history.to_json_dict())
+    said = {"journey": one.journey, "version": one.version, "steps": one.steps, "history": history}
+    file.write_bytes(gzip.compress(json.dumps(said, separators=(",", ":"), sort_keys=True).encode(), mtime=0))
+
+
+def _without_machines(said: Any) -> Any:
+    if isinstance(said, dict):
+        left_out = (*MACHINES, "name") if said.get("kind") == OF_ONE_PROCESS else MACHINES
+        return {name: _without_machines(value) for name, value in said.items() if name not in left_out}
+    return [_without_machines(each) for each in said] if isinstance(said, list) else said
 
 
 def _files(folder: Path) -> Iterator[Path]:

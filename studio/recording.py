@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 from temporalio.client import Client
@@ -20,6 +21,7 @@ from settings import DEVELOPMENT_ADMIN_KEY
 from studio.covering import covering, passed_over, ways
 from studio.executions import OURS, Execution, asked, executions, fetched
 from studio.recorded import BadHistory, Recorded
+from studio.teller import Command, Teller
 
 CONTINUED_AFTER = 2  # steps: more would leave the shorter journeys out
 Passed = Callable[[str, int, int], None]  # what is being done, how much of it is done, and of how much
@@ -51,14 +53,17 @@ async def record(wish: Recording, passed: Passed) -> list[Recorded]:
 async def _played(
     wish: Recording, lives: Mapping[str, Sequence[Call]], settings: Mapping[str, str], passed: Passed
 ) -> list[Recorded]:
-    options = Options(None, wish.port, wish.ui_port, wish.journeys, settings=settings)
+    queue = f"record-{uuid4().hex[:8]}"  # the server may be one that is up already, and has runs of others
+    own = {**settings, "SOJOURN_TASK_QUEUE": queue}
+    options = Options(None, wish.port, wish.ui_port, wish.journeys, settings=own)
     async with house(options, lambda words: passed(words, 0, 1)) as up:
         store, temporal = open_store(up.settings), await connect(up.settings)
         headers = {"Authorization": f"Bearer {DEVELOPMENT_ADMIN_KEY}"}
         try:
             async with httpx.AsyncClient(base_url=up.url, headers=headers, timeout=60, trust_env=False) as api:
-                await _live(Player(store, temporal, api), lives, passed)
-            return await taken(temporal, [each async for each in executions(temporal, OURS)], passed)
+                await _live(Teller(store, temporal, api, up.settings), lives, passed)
+            theirs = f"{OURS} AND TaskQueue = '{queue}'"
+            return await taken(temporal, [each async for each in executions(temporal, theirs)], passed)
         finally:
             await store.close()
 
@@ -69,7 +74,7 @@ async def _live(player: Player, lives: Mapping[str, Sequence[Call]], passed: Pas
     async def live(user_id: str, calls: Sequence[Call]) -> None:
         nonlocal done
         async with turns:
-            await player.live(user_id, calls)
+            await player.live(user_id, [_given(call) for call in calls])
         done += 1
         passed("lives played", done, len(lives))
 
@@ -79,6 +84,12 @@ async def _live(player: Player, lives: Mapping[str, Sequence[Call]], passed: Pas
                 tasks.create_task(live(user_id, calls))
     except* Stuck as stuck:
         raise EngineError(f"these events cannot be played: {stuck.exceptions[0]}") from None
+
+
+def _given(call: Call) -> Call:
+    """Return a call as it is to be made: one about {run_id} is about each run that the person is in."""
+    about_runs = "{run_id}" in call.path
+    return Command(call.at, call.path, call.body, call.method, headers=call.headers) if about_runs else call
 
 
 async def taken(client: Client, found: Sequence[Execution], passed: Passed, silent: Collection[Execution] = ()) -> list[Recorded]:

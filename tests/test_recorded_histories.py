@@ -60,9 +60,10 @@ class Change:
     file: str = ""
 
     def made(self, folder: Path) -> Path:
-        """Return a folder of journeys like the shipped one, with this change."""
+        """Return a folder of journeys like the shipped one, with this change, and those that were made there before."""
         journeys = folder / "journeys"
-        shutil.copytree(HOUSE / "journeys", journeys, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        if not journeys.exists():
+            shutil.copytree(HOUSE / "journeys", journeys, ignore=shutil.ignore_patterns("__pycache__"))
         file = journeys / (self.file or f"{self.journey}.py")
         assert self.old in file.read_text()
         file.write_text(file.read_text().replace(self.old, self.new))
@@ -143,9 +144,10 @@ ALIKE = {
 }
 
 
-@pytest.mark.parametrize("what", ALIKE)
-def test_words_durations_and_weights_may_change(what: str, tmp_path: Path) -> None:
-    answer = replayed(HISTORIES, "--journeys", ALIKE[what].made(tmp_path), "--json")
+def test_words_durations_and_weights_may_change(tmp_path: Path) -> None:
+    for change in ALIKE.values():
+        change.made(tmp_path)
+    answer = replayed(HISTORIES, "--journeys", tmp_path / "journeys", "--json")
     assert (answer.code, answer.told["findings"]) == (0, [])
 
 
@@ -156,11 +158,12 @@ def test_who_stands_before_the_step_that_differs_is_counted(tmp_path: Path, hist
     (finding,) = replayed(HISTORIES, "--journeys", early.made(tmp_path / "early"), "--journey", "advocacy", "--json").told[
         "findings"
     ]
-    steps = [one.steps or () for one in histories if one.journey == "advocacy"]
+    theirs = [one for one in histories if one.journey == "advocacy"]
+    steps = [one.steps or () for one in theirs]
     assert finding["stuck"] == sum("until" in each for each in steps)
     assert finding["seen"] == len(steps)
     assert finding["stuck"] + finding["before"] <= len(steps)
-    assert finding["before"] == sum("until" not in each for each in steps if each == finding["after"][: len(each)])
+    assert finding["before"] == sum("until" not in each and not one.is_over for one, each in zip(theirs, steps, strict=True))
 
 
 def test_a_channel_that_changes_under_a_step_s_own_name_is_told(tmp_path: Path) -> None:
@@ -228,17 +231,17 @@ def test_the_recorded_histories_hold_what_the_engine_can_do(histories: list[Reco
     retried = [one for one in histories if len(steps := [send.step for send in sends(one.history)]) > len(set(steps))]
     ends = [each for each in events if each.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED]
     said = [json.loads(each.workflow_execution_completed_event_attributes.result.payloads[0].data) for each in ends]
-    assert updates >= {"resume", "skip"}
-    assert "$pause" in signals
+    assert updates >= {"pause", "resume", "skip"}
+    assert signals >= {"exit", "Project Left"}
     assert {each.partition(":")[0] for each in said} == {"completed", "exited"}
     assert retried, "a message that waited for its gate"
     assert {one.journey for one in histories if passed_over(one)} >= {each.name for each in SHIPPED}
     assert any(each.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW for each in events)
 
 
-def test_the_recorded_histories_are_small_and_hold_nobody_s_address(histories: list[Recorded]) -> None:
+def test_the_recorded_histories_are_small_and_hold_no_address_and_no_machine(histories: list[Recorded]) -> None:
     assert sum(file.stat().st_size for file in HISTORIES.iterdir()) < MOST_BYTES
-    assert not [one.name for one in histories if "@" in json.dumps([str(event) for event in one.history.events])]
+    assert not [one.name for one in histories if "@" in str(one.history.events)]
 
 
 def test_the_suite_replays_them_before_it_tests_anything() -> None:
