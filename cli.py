@@ -6,6 +6,8 @@ import asyncio
 import gc
 import logging
 import signal
+import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,14 +15,72 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
 
-from commands import addressing, backtesting, beginning, checking, operating, previewing, replaying, seeing, trying
-from commands.seeing import Journeys, Json
-from loading import BadJourneys, NoJourneys, load
+from loading import load
 from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_WRITE_KEY, Settings
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+# What is in a file of its own is loaded when it is asked for: what one command needs takes a second that no other should wait.
+COMMANDS = {
+    "new": "beginning:new",
+    "check": "checking:check",
+    "draw": "seeing:draw",
+    "paths": "seeing:paths",
+    "preview": "previewing:preview",
+    "try": "trying:try_journey",
+    "backtest": "backtesting:backtest",
+    "replay": "replaying:replay",
+    "record": "replaying:record",
+    "journeys": "seeing:list_journeys",
+    "audience": "seeing:audience",
+    "explain": "operating:explain",
+    "stop": "operating:stop",
+    "release": "operating:release_stop",
+    "stops": "operating:stops",
+    "held": "operating:held",
+    "resolve": "operating:resolve",
+    "erase": "operating:erase",
+    "export": "operating:export",
+    "audit": "operating:audit",
+    "keys": "operating:keys",
+    "suppressions": "addressing:suppressions",
+    "endpoints": "addressing:endpoints",
+}
+# Errors that a user can mend, and where they are from: who has not loaded that meets none of them.
+MENDABLE = {
+    "engine.errors": "EngineError",
+    "events.files": "BadFile",
+    "loading": "NoJourneys BadJourneys",
+    "studio.recorded": "BadHistory",
+    "studio.scaffolding": "NoScaffold",
+    "studio.trial": "BadTry",
+}
+
+
+class Commands(TyperGroup):
+    """The commands that are written here, and those in files of their own."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), *COMMANDS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        found = getattr(import_module(f"commands.{module}"), name)
+        if isinstance(found, typer.Typer):
+            return get_group(found)
+        alone = typer.Typer(add_completion=False)
+        alone.command(name=cmd_name)(found)
+        return get_command(alone)
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console = Console()
+
+Journeys = Annotated[Path | None, typer.Option(help="A folder of journeys in place of the shipped one.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 SHIPPED = Path(__file__).parent / "journeys"
 DataDir = Annotated[Path, typer.Option(help="Where runs, events and messages are kept.")]
@@ -95,7 +155,7 @@ def import_calls(
     journeys: Journeys = None,
     as_json: Json = False,
     reason: Annotated[str, typer.Option(help="Why; it is recorded.")] = "",
-    actor: operating.Actor = "",
+    actor: Annotated[str, typer.Option(help="Who; whoever is logged in, unless given.")] = "",
 ) -> None:
     """Import a file of Segment calls. Interrupted and started again, it goes on where it was."""
     from commands.importing import Wish, import_file
@@ -105,48 +165,22 @@ def import_calls(
     import_file(Wish(file, trigger, yes, report, as_json, actor, reason), settings)
 
 
-app.command(name="journeys")(seeing.list_journeys)
-app.command(name="try")(trying.try_journey)
-app.add_typer(operating.keys, name="keys")
-app.add_typer(addressing.suppressions, name="suppressions")
-app.add_typer(addressing.endpoints, name="endpoints")
-for command in (
-    beginning.new,
-    checking.check,
-    seeing.draw,
-    seeing.paths,
-    previewing.preview,
-    seeing.audience,
-    backtesting.backtest,
-    replaying.record,
-    replaying.replay,
-    operating.erase,
-    operating.explain,
-    operating.export,
-    operating.audit,
-    operating.held,
-    operating.resolve,
-    operating.stop,
-    operating.stops,
-):
-    app.command()(command)
-app.command(name="release")(operating.release_stop)
-
-
 def main() -> None:
     """Run the command line; an error that a user can mend is one sentence."""
-    from engine.errors import EngineError
-    from events.files import BadFile
-    from studio.scaffolding import NoScaffold
-    from studio.trial import BadTry
-
     try:
         app()
-    except (BadFile, BadTry, NoScaffold, EngineError, NoJourneys, BadJourneys, TypeError) as error:
-        if isinstance(error, TypeError) and ":" not in str(error):
+    except Exception as error:
+        if not _is_mendable(error):
             raise
         Console(stderr=True).print(f"[red]sojourn:[/red] {error}", highlight=False, soft_wrap=True)
         raise SystemExit(1) from None
+
+
+def _is_mendable(error: Exception) -> bool:
+    """Say whether it is told in a sentence, without where in our code it arose. A TypeError is a declaration's, with its place."""
+    met = {module: names.split() for module, names in MENDABLE.items() if module in sys.modules}
+    known = [getattr(sys.modules[module], name) for module, names in met.items() for name in names]
+    return isinstance(error, tuple(known)) or (isinstance(error, TypeError) and ":" in str(error))
 
 
 def _up(options: Any, *, play: bool, leave: bool = False) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel
 from sqlmodel import col, func, select
 
@@ -23,6 +23,8 @@ from workflows.picture import Edge, Node
 router = APIRouter(route_class=BoundedRoute, tags=["Journeys"], dependencies=READ)
 
 
+Name = Annotated[str, Path(max_length=255, description="The journey's name.", examples=["onboarding"])]
+Format = Annotated[Literal["json", "mermaid", "svg"], Query(description="As what: data, text or a picture.", examples=["mermaid"])]
 PICTURES: dict[int | str, dict[str, Any]] = {200: {"content": {"image/svg+xml": {}, "text/plain": {}}}}
 
 
@@ -52,7 +54,7 @@ async def journeys(store: InStore) -> Journeys:
     response_model=JourneyGraph,
     responses={**PICTURES, **problems({404: "There is no such journey."})},
 )
-async def journey_graph(name: str, format: Literal["json", "mermaid", "svg"] = "json") -> Any:
+async def journey_graph(name: Name, format: Format = "json") -> Any:
     """Draw the newest version of a journey from its source: as JSON, as Mermaid, or as an SVG that needs nothing else."""
     definition = current(name)
     if definition is None:

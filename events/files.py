@@ -99,7 +99,7 @@ def objects(text: Iterable[str], first: int = 1) -> Iterator[Line]:
 def _rows(text: TextIO) -> Iterator[Line]:
     csv.field_size_limit(CELL_CHARACTERS)
     reader = csv.reader(text)
-    return _each_row(reader, header_of(next(reader, [])), 1)
+    yield from _each_row(reader, header_of(next(reader, [])), 1)
 
 
 def rows(text: Iterable[str], header: Header, before: int) -> Iterator[Line]:

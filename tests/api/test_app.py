@@ -45,6 +45,7 @@ FOR_ADMINISTRATORS = [
     ("POST", "/v1/stops/all/release"),
     ("POST", "/v1/stops/journey/basket_help/release"),
     ("GET", "/v1/journeys"),
+    ("GET", "/v1/journeys/basket_help/graph"),
     ("GET", "/v1/segments"),
     ("GET", "/v1/segments/regulars"),
     ("GET", "/v1/users/ada"),

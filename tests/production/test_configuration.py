@@ -248,6 +248,7 @@ def test_what_the_image_copies_is_enough_to_run_every_process(tmp_path: Path) ->
         "import sys; from pathlib import Path; from settings import Settings; from loading import load;"
         "load(Settings().journeys);"
         "import cli, worker, api.app, store.migrate, deploy.answering, deploy.polling, deploy.ready_temporal;"
+        "import commands.operating, commands.addressing, commands.seeing, commands.checking, commands.backtesting, studio.gate;"
         f"outside = [name for name, module in sys.modules.items() if (file := getattr(module, '__file__', None))"
         f" and Path(file).is_relative_to({str(CHECKOUT)!r}) and not Path(file).is_relative_to(sys.prefix)];"
         "sys.exit(' '.join(outside) or 0)"

@@ -22,28 +22,18 @@ async def tried(folder: Path, *options: str, **settings: str) -> tuple[int | Non
     """Try the journey that `sojourn new` writes, with nobody there to ask; return how it ended, and what it said."""
     with free_ports(2) as (port, ui_port):
         ports = ["--port", str(port), "--ui-port", str(ui_port)]
-        command = [
-            sys.executable,
-            "-m",
-            "cli",
-            "try",
-            "winback",
-            "--journeys",
-            str(folder / "journeys"),
-            "--pause",
-            "0",
-            *ports,
-            *options,
-        ]
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            cwd=Path(__file__).parents[2],
-            env={**environment(), **settings},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
+    command = [sys.executable, "-m", "cli", "try", "winback", "--journeys", str(folder / "journeys"), "--pause", "0"]
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        *ports,
+        *options,
+        cwd=Path(__file__).parents[2],
+        env={**environment(), **settings},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
     return process.returncode, (out + err).decode().splitlines()
 
 
