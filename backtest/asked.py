@@ -29,6 +29,7 @@ class Asked:
     beside: bool = False
     processes: int = 1
     work: Path | None = None
+    database: str = ""  # which store is meant
     lives: Path | None = None
 
     @property

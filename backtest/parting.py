@@ -13,7 +13,7 @@ from pathlib import Path
 
 from backtest.cutting import Piece
 from backtest.records import Link, Record, links, record, understood
-from events.imports import Refusal
+from events.lines import Refusal
 
 SHOWN = 20  # refused lines of a piece that are kept to be shown
 PART = 16 << 20  # bytes of a file: about what a process takes up at a time

@@ -8,8 +8,8 @@ from typing import Any
 
 from events.calls import Call, Clock
 from events.files import Line
-from events.imports import Refusal, read
 from events.joining import joins
+from events.lines import Refusal, read
 
 # Whose, when (microseconds since 1970), on which line, of what kind, an event's name, properties or traits, context, message id.
 Record = tuple[str, int, int, str, str, dict[str, Any], dict[str, Any], str]

@@ -40,8 +40,7 @@ def _tops(plots: list[dict[str, Any]]) -> dict[str, int]:
 
 
 def _days(found: Mapping[str, Any]) -> tuple[date, date]:
-    begin, end = found["from"] or found["events"]["first"], found["to"]
-    return date.fromisoformat(begin[:10]), date.fromisoformat(end[:10])
+    return date.fromisoformat(found["begins"][:10]), date.fromisoformat(found["to"][:10])
 
 
 def _goal(by_days: Mapping[str, int]) -> list[tuple[str, int]]:

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,10 @@ from backtest.tally import Tally
 T = TypeVar("T")
 
 IN_FLIGHT = 2  # tasks for each process that are under way or wait for it: more would only take room
+
+
+class Died(Exception):
+    """A process has ended in the midst of its work."""
 
 
 class Watch(Protocol):
@@ -65,8 +70,10 @@ class Workers:
         pool = ProcessPoolExecutor(self.count, spawn, initializer=prepare, initargs=(self.journeys,))
         try:
             yield pool
-        except BaseException:
+        except BaseException as error:
             pool.shutdown(wait=False, cancel_futures=True)
+            if isinstance(error, BrokenProcessPool):
+                raise Died("a process of the backtest has died, perhaps for want of memory: try fewer --processes") from None
             raise
         pool.shutdown()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -13,17 +12,18 @@ from backtest.asked import SENT, STORE, Asked
 from backtest.comparing import compared
 from backtest.lives import EVERYWHERE
 from backtest.living import Task, lives_of
-from backtest.really import really_sent
 from backtest.records import MICROSECOND, micros, moment
 from backtest.running import Aside, Watch, Workers, live_all, sort_file
-from backtest.stored import sort_store
 from backtest.summary import CANNOT_KNOW, FROM_FILE, FROM_STORE, TAKEN, of_events, summary
 from backtest.tally import Tally
+from engine.cache import cache_folder
 from loading import NoJourneys, load
 from settings import Settings
 from workflows.definition import Definition, current
 
 SHOWN = 5
+WORTH_IT = 8 << 20  # bytes
+UNZIPPED = 10  # times as long as what is zipped, about
 
 
 def backtest(asked: Asked, settings: Settings, watch: Watch) -> dict[str, Any]:
@@ -35,10 +35,10 @@ def backtest(asked: Asked, settings: Settings, watch: Watch) -> dict[str, Any]:
     definition = current(asked.journey)
     if definition is None:
         raise NoJourneys(f"there is no journey {asked.journey!r} in {asked.journeys}; `sojourn journeys` lists them")
-    work = asked.work or Path(tempfile.gettempdir()) / f"sojourn-backtest-{asked.fingerprint}"
+    work = asked.work or cache_folder() / "backtests" / asked.fingerprint
     work.mkdir(parents=True, exist_ok=True, mode=0o700)
-    workers = Workers(asked.journeys, asked.processes, loaded=True)
-    aside = sort_store(settings, work, watch) if asked.events == STORE else sort_file(Path(asked.events), work, workers, watch)
+    workers = Workers(asked.journeys, _processes(asked), loaded=True)
+    aside = _from_store(settings, work, watch) if asked.events == STORE else sort_file(Path(asked.events), work, workers, watch)
     task = _task(asked, aside, settings)
     here = live_all(aside, task, work / "here", workers, watch)
     there = _other_side(asked, definition, aside, task, settings, work, watch) if asked.against else None
@@ -48,6 +48,21 @@ def backtest(asked: Asked, settings: Settings, watch: Watch) -> dict[str, Any]:
         _write_lives(asked.lives, work / "here", aside.parts)
     shutil.rmtree(work)
     return found
+
+
+def _processes(asked: Asked) -> int:
+    """Return how many processes it is worth: none beside this one for what is read in less time than they take to start."""
+    file = Path(asked.events)
+    if asked.events == STORE or not file.is_file():
+        return asked.processes
+    length = file.stat().st_size * (UNZIPPED if file.suffix == ".gz" else 1)
+    return asked.processes if length >= WORTH_IT else 1
+
+
+def _from_store(settings: Settings, work: Path, watch: Watch) -> Aside:
+    from backtest.stored import sort_store  # a file needs no store
+
+    return sort_store(settings, work, watch)
 
 
 def _task(asked: Asked, aside: Aside, settings: Settings) -> Task:
@@ -73,8 +88,10 @@ def _other_side(
     asked: Asked, definition: Definition[Any], aside: Aside, task: Task, settings: Settings, work: Path, watch: Watch
 ) -> Tally:
     if asked.against == SENT:
+        from backtest.really import really_sent
+
         return really_sent(settings, definition, task, aside.parts, work / "there", watch)
-    other = Workers(_folder(asked, definition, work), asked.processes)
+    other = Workers(_folder(asked, definition, work), _processes(asked))
     return live_all(aside, task, work / "there", other, lambda doing, done, of: watch("beside", done, of))
 
 
@@ -94,13 +111,16 @@ def _folder(asked: Asked, definition: Definition[Any], work: Path) -> Path:
 
 
 def _found(asked: Asked, definition: Definition[Any], aside: Aside, task: Task, here: Tally, there: Tally | None) -> dict[str, Any]:
+    events, to = of_events(aside.known, here), moment(task.until) - (MICROSECOND if asked.until is None else timedelta(0))
+    opens = asked.opens.isoformat() if asked.opens else None
     return {
         "journey": asked.journey,
         "goal": definition.goal.name if definition.goal else None,
         "source": "the store" if asked.events == STORE else Path(asked.events).name,
-        "from": asked.opens.isoformat() if asked.opens else None,
-        "to": (moment(task.until) - (MICROSECOND if asked.until is None else timedelta(0))).isoformat(),
-        "events": (events := of_events(aside.known, here)),
+        "from": opens,
+        "begins": opens or events["first"] or to.isoformat(),
+        "to": to.isoformat(),
+        "events": events,
         "here": {"name": "as it is", **summary(here)},
         "there": None if there is None else {"name": _name(asked.against), **summary(there)},
         "compared": None,

@@ -71,10 +71,15 @@ def backtest(
         beside=beside,
         processes=processes,
         work=work,
+        database=settings.database_url,
         lives=lives,
     )
-    with _bars(talk, shown=not as_json) as watch:
-        found = run(asked, settings, watch)
+    try:
+        with _bars(talk, shown=not as_json) as watch:
+            found = run(asked, settings, watch)
+    except KeyboardInterrupt:
+        talk.print("Interrupted. The same command goes on from here.")
+        raise typer.Exit(130) from None
     if report is not None:
         report.write_text(page(found), encoding="utf-8")
     if as_json:
@@ -134,7 +139,7 @@ def _bars(talk: Console, *, shown: bool) -> Iterator[Any]:
 def show(found: dict[str, Any], console: Console) -> None:
     """Print what a backtest found."""
     here, there, events = found["here"], found["there"], found["events"]
-    begin = (found["from"] or events["first"] or "")[:10]
+    begin = found["begins"][:10]
     console.print(
         f"[bold]{found['journey']}[/bold]: {begin} to {found['to'][:10]}, {events['calls']:,} calls of {here['people']:,} people",
         highlight=False,

@@ -23,7 +23,8 @@ from connecting import open_store
 from events.calls import Call, Clock
 from events.files import BadFile, digest, opened
 from events.forecast import forecast
-from events.imports import Refusal, Tally, progress_of, read, run
+from events.imports import Tally, progress_of, run
+from events.lines import Refusal, read
 from events.operators import Operator
 from settings import Settings
 from store.session import Store

@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
 
 from sqlalchemy import bindparam, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import select
 
 from events.accept import Manner, accept
-from events.calls import TYPES, Call, Clock, Unidentified, moment, understand
+from events.calls import Call, Clock
 from events.files import BadFile, Line, Source
+from events.lines import Refusal, read
 from events.operators import Operator
 from events.profiles import unless_there
 from store.impersonal import Import
@@ -22,7 +22,6 @@ from store.session import Store
 from store.tables import BACKLOG
 
 BATCH = 1000
-CALL_CHARACTERS = 32 * 1024
 
 imports = Import.__table__  # type: ignore[attr-defined]
 come_further = (
@@ -35,14 +34,6 @@ come_further = (
     )
 )
 finish = update(imports).where(imports.c.digest == bindparam("file")).values(finished_at=bindparam("at"))
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A line that is not imported, and why."""
-
-    line: int
-    reason: str
 
 
 @dataclass
@@ -58,35 +49,6 @@ class Tally:
     known: int = 0
     unknown: int = 0
     finished: bool = False
-
-
-def read(line: Line, digest: str, clock: Clock) -> Call | Refusal:
-    """Understand a line as a call. Without a usable `messageId` it has one of its place in this very file."""
-    if line.fault:
-        return Refusal(line.number, line.fault)
-    if line.length > CALL_CHARACTERS:
-        return Refusal(line.number, f"it has {line.length:,} characters, and a call at most {CALL_CHARACTERS:,}")
-    body = line.call
-    if fault := _fault(body):
-        return Refusal(line.number, fault)
-    try:
-        call = understand(body, _type(body), clock, message_id=f"import:{digest[:32]}:{line.number}")
-    except Unidentified as reason:
-        return Refusal(line.number, str(reason))
-    return Refusal(line.number, call.error) if call.status == "invalid" else call
-
-
-def _type(body: dict[str, Any]) -> str:
-    return body.get("type") or ("track" if "event" in body else "identify" if "traits" in body else "")
-
-
-def _fault(body: dict[str, Any]) -> str:
-    if _type(body) not in TYPES:
-        return f"type: {str(body.get('type'))[:40]!r} is not one of {', '.join(TYPES)}"
-    stated = body.get("timestamp")
-    if stated is not None and moment(stated) is None:
-        return f"timestamp: {str(stated)[:40]!r} is not ISO 8601 with a zone"
-    return ""
 
 
 async def progress_of(store: Store, digest: str) -> Tally:

@@ -15,7 +15,7 @@ from sqlmodel import select
 from backtest.cutting import opened
 from events.accept import accept
 from events.calls import Call, Clock
-from events.imports import read
+from events.lines import read
 from settings import DEVELOPMENT_ERASURE_KEY
 from store.migrate import migrate
 from store.session import Store
@@ -131,5 +131,6 @@ async def _run(session: Any, person: Person, told: dict[str, Any]) -> None:
 
 def test_a_store_without_anybody_says_so(backtest: Backtest) -> None:
     _empty(backtest)
-    found = backtest("onboarding", "store")
+    found = backtest("onboarding", "store", "--report", "report.html")
     assert (found["events"]["lines"], found["here"]["people"], found["here"]["runs"]) == (0, 0, 0)
+    assert "0</b><span>runs" in (backtest.folder / "report.html").read_text()

@@ -20,7 +20,7 @@ def numbered(cases: object) -> list[str]:
 
 def marked(folder: Path) -> set[tuple[str, int]]:
     """Return the places that a case marks: each file, and its lines that have `#!` in them."""
-    files = [each for each in folder.rglob("*") if each.is_file()]
+    files = [each for each in folder.rglob("*") if each.is_file() and each.suffix != ".pyc"]
     return {(str(file), at) for file in files for at, line in enumerate(file.read_text().splitlines(), 1) if "#!" in line}
 
 

@@ -25,7 +25,8 @@ from events.calls import Clock, understand
 from events.erase import erase
 from events.files import BadFile, digest, opened
 from events.forecast import forecast
-from events.imports import Refusal, Tally, progress_of, run
+from events.imports import Tally, progress_of, run
+from events.lines import Refusal
 from events.operators import Operator
 from settings import DEVELOPMENT_ERASURE_KEY, Settings
 from store.session import Store

@@ -17,8 +17,7 @@ from temporalio.client import Client
 
 from studio.house import at_work
 from studio.recorded import read_folder
-from studio.scenario import only
-from tests.stage import Stage, stage
+from tests.stage import Stage, only, stage
 from workflows.definition import Event, journey
 from workflows.journey import Journey
 from workflows.messages import InApp
