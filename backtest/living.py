@@ -21,7 +21,7 @@ from workflows.definition import current, newest
 from workflows.life import Cast
 from workflows.policy import in_force
 
-FEW_COLLECTIONS = 100_000  # allocations between two: lives are made and let go by the thousand, and none stays
+FEW_COLLECTIONS = 10_000  # allocations between two: lives are let go of by themselves, and seldom need one
 
 
 @dataclass(frozen=True)

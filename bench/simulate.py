@@ -28,7 +28,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from backtest.lives import EVERYWHERE
-from backtest.living import Task
+from backtest.living import FEW_COLLECTIONS, Task
 from backtest.records import micros
 from backtest.running import Workers, live_all, sort_file
 from bench.journeys.yardstick import Acted, Arrived, yardstick
@@ -85,7 +85,7 @@ def runs_a_second() -> float:
     gc.collect()
     gc.freeze()
     threshold = gc.get_threshold()
-    gc.set_threshold(100_000)  # as in a backtest's processes
+    gc.set_threshold(FEW_COLLECTIONS)  # as in a backtest's processes
     try:
         return statistics.median(_round(cast, persons, lives) for _ in range(ROUNDS))
     finally:

@@ -20,6 +20,7 @@ from workflows.rules import SEND, Facts, Past, Verdict, decide, timeless
 from workflows.run import Arrival, Order, Receipt, User
 from workflows.runtime import Sending
 from workflows.segments import Segment
+from workflows.simulated import Simulation
 from workflows.source import code_of
 from workflows.transitions import ConsentRequested
 from workflows.virtual import Run
@@ -190,6 +191,13 @@ class Life:
                 self._come_of(happening)
             case _:
                 self._said(happening)
+
+    def over(self) -> list[Simulation]:
+        """End it: return what its runs did. Runs that have ended are let go of at once: a run and its life hold each other."""
+        for run in self.runs:
+            if run.waiting is None:
+                del run.life, run.journey
+        return [run.result for run in self.runs]
 
     def pass_until(self, end: datetime | None) -> None:
         """Let every deadline before `end` pass, and all that time makes of the person, in order; without `end`, let all pass.

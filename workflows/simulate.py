@@ -54,7 +54,7 @@ def live(
     for at, happening in happenings:
         life.happen(at, happening)
     life.pass_until(until)
-    runs = [run.result for run in life.runs]
+    runs = life.over()
     for told in WATCHING:
         told(scene, runs)
     return runs

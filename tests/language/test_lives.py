@@ -75,17 +75,17 @@ async def both_tell_the_same(house: Stage, seed: int) -> None:
     assert_same_story(expected, await real(house, journeys, life(seed), user=user, zone=zone))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(1))
 async def test_both_runtimes_tell_the_same_story_of_a_life(house: Stage, seed: int) -> None:
     await both_tell_the_same(house, seed)
 
 
-@pytest.mark.parametrize("seed", range(3, 6))
+@pytest.mark.parametrize("seed", range(3, 4))
 async def test_so_they_do_of_a_life_that_continues_as_new_after_every_step(house_that_continues: Stage, seed: int) -> None:
     await both_tell_the_same(house_that_continues, seed)
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(6, 60))
+@pytest.mark.parametrize("seed", [1, 2, *range(4, 60)])
 async def test_so_they_do_of_many_lives(house: Stage, house_that_continues: Stage, seed: int) -> None:
     await both_tell_the_same(house if seed % 2 else house_that_continues, seed)
