@@ -67,11 +67,16 @@ class Workers:
             yield Here()
             return
         spawn = multiprocessing.get_context("spawn")
+        others = multiprocessing.active_children()
         pool = ProcessPoolExecutor(self.count, spawn, initializer=prepare, initargs=(self.journeys,))
         try:
             yield pool
         except BaseException as error:
-            pool.shutdown(wait=False, cancel_futures=True)
+            for each in multiprocessing.active_children():
+                if each not in others:
+                    each.terminate()
+            # Waits, although there is no more to wait for: one that is left behind writes to a closed pipe when Python ends.
+            pool.shutdown(cancel_futures=True)
             if isinstance(error, BrokenProcessPool):
                 raise Died("a process of the backtest has died, perhaps for want of memory: try fewer --processes") from None
             raise

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import subprocess
+import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +121,18 @@ def test_what_was_interrupted_goes_on_where_it_was(tmp_path: Path) -> None:
     assert told[0] == len(lived)  # it says from the beginning how far it was
     assert {tally: tally.stat().st_mtime_ns for tally in lived} == lived
     assert tally.to_json() == live_all(aside, task, work / "anew", workers, lambda *how_far: None).to_json()
+
+
+def test_what_is_broken_off_leaves_neither_a_process_nor_a_thread_behind() -> None:
+    def broken_off() -> Iterator[Callable[[], None]]:
+        yield partial(time.sleep, 60)
+        raise KeyboardInterrupt
+
+    before, workers = set(threading.enumerate()), Workers(JOURNEYS, 1)
+    with pytest.raises(KeyboardInterrupt), workers.at_work() as pool:
+        list(workers.each(pool, broken_off()))
+    assert multiprocessing.active_children() == []
+    assert set(threading.enumerate()) <= before
 
 
 @pytest.mark.parametrize(
