@@ -16,7 +16,7 @@ from backtest.records import Link, Record, links, record, understood
 from events.lines import Refusal
 
 SHOWN = 20  # refused lines of a piece that are kept to be shown
-PART = 16 << 20  # bytes of a file: about what a process takes up at a time
+PART = 8 << 20  # bytes of a file: about what a process takes up at a time
 MOST_PARTS = 4096
 ADDRESSED = ("email", "phone")
 OFFSET = struct.Struct("<Q")
