@@ -1,7 +1,9 @@
 """`python -m bench.simulate`: how many runs a second does virtual time take a core, and how long does a backtest take?
 
-The yardstick is the journey of the other benches: a send, a wait that waits, an event, a send. The backtest is of the shipped
-onboarding over people who are made up by chance, the same each time, in a file that is written first and not counted.
+The yardstick is the journey of the other benches: a send, a wait that waits, an event, a send. Beside virtual time stand the same
+runs on the real server with its waits skipped, as `pytest --real` plays them: machines differ, that ratio hardly. The backtest is
+of the shipped onboarding over people who are made up by chance, the same each time, in a file that is written first and not
+counted.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ from backtest.living import FEW_COLLECTIONS, Task
 from backtest.records import micros
 from backtest.running import Workers, live_all, sort_file
 from bench.journeys.yardstick import Acted, Arrived, yardstick
+from studio.scenario import Scenario
+from studio.server import Server
 from workflows.happenings import Person
 from workflows.life import Cast
 from workflows.policy import Policy
@@ -39,9 +43,11 @@ from workflows.run import User
 from workflows.simulate import live
 
 SHIPPED = Path(__file__).parents[1] / "journeys"
+YARDSTICK = Path(__file__).parent / "journeys"
 BEGIN = datetime(2025, 1, 6, tzinfo=UTC)
 DAY = timedelta(days=1)
 ROUNDS, RUNS = 20, 2_000
+PLAYED = 20  # runs on the real server
 AREAS = ("src", "docs", "tests", "ui", "client", "root")
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "America/Sao_Paulo", "Pacific/Auckland")
 LOOK_EVERY_SECONDS = 0.1
@@ -68,13 +74,13 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure, and print."""
-    rate = runs_a_second()
+    rate, real = runs_a_second(), real_runs_a_second()
     with Progress(console=Console(stderr=True)) as progress:
         found = [backtested(count, processes, progress) for count in (few, people) if count]
     if as_json:
-        print(json.dumps({"runs_a_second_a_core": rate, "backtests": [asdict(each) for each in found]}))
+        print(json.dumps({"runs_a_second_a_core": rate, "on_the_real_server": real, "backtests": [asdict(each) for each in found]}))
         return
-    Console().print(_table(rate, found))
+    Console().print(_table(rate, real, found))
 
 
 def runs_a_second() -> float:
@@ -99,6 +105,25 @@ def _round(cast: Cast, persons: list[Person], lives: list[tuple[datetime, Any]])
         (run,) = live(cast, lives, person)
         assert len(run.decided) == 2
     return len(persons) / (time.perf_counter() - begun)
+
+
+def real_runs_a_second() -> float:
+    """Take people through the same on a real server, one after the other, as scenarios are; the first is not counted."""
+    server = Server(YARDSTICK, lambda said: None)
+    try:
+        _play(server, "first")
+        begun = time.perf_counter()
+        for number in range(PLAYED):
+            _play(server, f"user-{number}")
+        return PLAYED / (time.perf_counter() - begun)
+    finally:
+        server.stop()
+
+
+def _play(server: Server, user: str) -> None:
+    person = Person(User(user, zone="UTC", locale="en"))
+    (ran,) = server.told(Scenario([yardstick], [(BEGIN, Arrived()), (BEGIN + DAY, Acted())], person, policy=Policy()))
+    assert len(ran.texts) == 2
 
 
 def backtested(people: int, processes: int, progress: Progress) -> Backtested:
@@ -200,9 +225,10 @@ def _call(at: datetime, number: int, count: int, body: dict[str, Any]) -> tuple[
     return at, place, json.dumps({**body, "messageId": f"m-{place}", "timestamp": at.isoformat()}) + "\n", count == 0
 
 
-def _table(rate: float, found: list[Backtested]) -> Table:
+def _table(rate: float, real: float, found: list[Backtested]) -> Table:
     table = Table("", "", title="Virtual time", title_justify="left")
     table.add_row("runs of the yardstick, a second a core", f"{rate:,.0f}")
+    table.add_row("as many times as on the real server, one after the other with waits skipped", f"{rate / real:,.0f}")
     for each in found:
         said = f"{each.seconds:.0f} s (reading {each.sorting:.0f} s), at most {each.memory:.0f} MiB"
         table.add_row(f"backtest of {each.people:,} people × 30 days: {each.calls:,} calls, {each.messages:,} messages", said)
