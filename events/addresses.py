@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import phonenumbers
-from email_validator import EmailNotValidError, validate_email
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
 from workflows.country import country
 from workflows.traits import Misfit
@@ -18,6 +18,7 @@ EMAIL, PHONE = "email:", "phone:"  # before a name that is an address
 LABEL = r"[a-z0-9]+(?:-[a-z0-9]+)*"
 PLAIN = re.compile(rf"[a-z0-9_]+(?:[.+-][a-z0-9_]+)*@(?:{LABEL}\.)+[a-z]{{2,}}", re.IGNORECASE | re.ASCII)
 PLAIN_LENGTH = 60
+SPECIAL = frozenset(name.rpartition(".")[2] for name in SPECIAL_USE_DOMAIN_NAMES)  # of which the library has its own opinion
 
 
 def names_of(traits: Mapping[str, Any], locale: Any = None) -> Iterator[str]:
@@ -42,7 +43,8 @@ def email_of(text: str) -> str:
     text = text.strip()
     if len(text) <= PLAIN_LENGTH and PLAIN.fullmatch(text):
         local, _, domain = text.rpartition("@")
-        return f"{local}@{domain.lower()}"
+        if (domain := domain.lower()).rpartition(".")[2] not in SPECIAL:
+            return f"{local}@{domain}"
     try:
         address = validate_email(text, check_deliverability=False, globally_deliverable=False)
     except EmailNotValidError:
