@@ -49,6 +49,7 @@ COMMANDS = {
 }
 # Errors that a user can mend, and where they are from: who has not loaded that meets none of them.
 MENDABLE = {
+    "backtest.keeping": "UnderWay",
     "backtest.running": "Died",
     "engine.errors": "EngineError",
     "events.files": "BadFile",

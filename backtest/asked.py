@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 
 STORE, SENT = "store", "sent"
@@ -32,12 +34,15 @@ class Asked:
     database: str = ""  # which store is meant
     lives: Path | None = None
 
-    @property
-    def fingerprint(self) -> str:
-        """What tells a backtest that was interrupted from any other: all that has a say in what comes of it."""
-        reachable = None if self.reachable is None else sorted(self.reachable)
-        told = {**asdict(self), "processes": 0, "work": "", "lives": bool(self.lives), "reachable": reachable}
-        files = [Path(self.events), *self.journeys.rglob("*.py"), *([Path(self.against)] if self.against else [])]
-        known = [(str(file), file.stat()) for file in sorted(files) if file.is_file()]
-        states = [(file, stat.st_size, stat.st_mtime_ns) for file, stat in known]
-        return hashlib.sha256(json.dumps([told, states], default=str).encode()).hexdigest()[:24]
+
+def fingerprint(asked: Asked, zone: str, stored: Sequence[int] = ()) -> str:
+    """Return what tells a backtest that was interrupted from any other: all that has a say in what comes of it.
+
+    `zone` is that of people whose own is unknown, `stored` how far the store had come, if the events are its own.
+    """
+    reachable = None if asked.reachable is None else sorted(asked.reachable)
+    told = {**asdict(asked), "processes": 0, "work": "", "lives": bool(asked.lives), "reachable": reachable}
+    named = [Path(asked.events), *([Path(asked.against)] if asked.against not in ("", SENT) else []), asked.journeys]
+    files = sorted({file for each in named for file in ([each] if each.is_file() else each.rglob("*.py"))})
+    states = [(str(file.resolve()), stat.st_size, stat.st_mtime_ns) for file in files for stat in [file.stat()]]
+    return hashlib.sha256(json.dumps([told, version("sojourn"), zone, list(stored), states], default=str).encode()).hexdigest()[:24]

@@ -33,6 +33,27 @@ def sort_store(settings: Settings, work: Path, watch: Watch) -> Aside:
     return asyncio.run(_sort(settings, folder, watch))
 
 
+def how_far(settings: Settings) -> list[int]:
+    """Return numbers that are others once more has happened in the store, or something of it was taken away."""
+    return asyncio.run(_how_far(settings))
+
+
+async def _how_far(settings: Settings) -> list[int]:
+    store = open_store(settings)
+    last = (
+        func.max(AcceptedEvent.id),
+        func.max(Consent.id),
+        func.max(Person.id),
+        func.count(col(Person.id)),
+        func.count(col(Suppression.address)),
+    )
+    try:
+        async with store.read() as session:
+            return [(await session.exec(select(each))).one() or 0 for each in last]
+    finally:
+        await store.close()
+
+
 async def _sort(settings: Settings, folder: Path, watch: Watch) -> Aside:
     store, known = open_store(settings), Known()
     try:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from backtest.asked import SENT, STORE, Asked
+from backtest.asked import SENT, STORE, Asked, fingerprint
 from backtest.comparing import compared
+from backtest.keeping import kept_in
 from backtest.lives import EVERYWHERE
 from backtest.living import Task, lives_of
 from backtest.records import MICROSECOND, micros, moment
@@ -29,14 +30,18 @@ UNZIPPED = 10  # times as long as what is zipped, about
 def backtest(asked: Asked, settings: Settings, watch: Watch) -> dict[str, Any]:
     """Say what the journey would have done: the answers of `backtest.summary`, for each side, and what cannot be known.
 
-    Interrupted and asked for again, it goes on where it was. Raises NoJourneys, BadJourneys or BadFile.
+    Interrupted and asked for again, it goes on where it was. Raises NoJourneys, BadJourneys, BadFile, UnderWay or Died.
     """
     load(asked.journeys)
     definition = current(asked.journey)
     if definition is None:
         raise NoJourneys(f"there is no journey {asked.journey!r} in {asked.journeys}; `sojourn journeys` lists them")
-    work = asked.work or cache_folder() / "backtests" / asked.fingerprint
-    work.mkdir(parents=True, exist_ok=True, mode=0o700)
+    name = fingerprint(asked, settings.zone, _stored(settings) if asked.events == STORE else ())
+    with kept_in(asked.work or cache_folder() / "backtests", name) as work:
+        return _run(asked, definition, settings, work, watch)
+
+
+def _run(asked: Asked, definition: Definition[Any], settings: Settings, work: Path, watch: Watch) -> dict[str, Any]:
     workers = Workers(asked.journeys, _processes(asked), loaded=True)
     aside = _from_store(settings, work, watch) if asked.events == STORE else sort_file(Path(asked.events), work, workers, watch)
     task = _task(asked, aside, settings)
@@ -46,7 +51,6 @@ def backtest(asked: Asked, settings: Settings, watch: Watch) -> dict[str, Any]:
     found["compared"] = compared(work / "here", work / "there", aside.parts).to_json() if there else None
     if asked.lives is not None:
         _write_lives(asked.lives, work / "here", aside.parts)
-    shutil.rmtree(work)
     return found
 
 
@@ -59,8 +63,14 @@ def _processes(asked: Asked) -> int:
     return asked.processes if length >= WORTH_IT else 1
 
 
+def _stored(settings: Settings) -> Sequence[int]:
+    from backtest.stored import how_far  # a file needs no store
+
+    return how_far(settings)
+
+
 def _from_store(settings: Settings, work: Path, watch: Watch) -> Aside:
-    from backtest.stored import sort_store  # a file needs no store
+    from backtest.stored import sort_store
 
     return sort_store(settings, work, watch)
 

@@ -60,12 +60,17 @@ def backtest(
 ) -> None:
     """Say what a journey would have done: who enters when, gets what, or does not and why, and reaches the goal."""
     settings, talk = Settings(), Console(stderr=True)
+    opens, until = _moment("--from", from_), _moment("--to", to)
+    if opens and until and opens >= until:
+        raise typer.BadParameter(f"--from {from_} is not before --to {to}, so nobody could enter")
+    for option, file in (("--report", report), ("--lives", lives)):
+        _can_be_written(option, file)
     asked = Asked(
         journey=journey,
         events=events,
         journeys=(journeys or settings.journeys).resolve(),
-        opens=_moment("--from", from_),
-        until=_moment("--to", to),
+        opens=opens,
+        until=until,
         against=against,
         reachable=_channels(reachable),
         beside=beside,
@@ -101,6 +106,16 @@ def _moment(option: str, said: str) -> datetime | None:
     if (at := moment(said)) is None:
         raise typer.BadParameter(f"{option} {said!r} is neither a day such as 2025-01-31 nor a moment with a zone, ISO 8601")
     return at
+
+
+def _can_be_written(option: str, file: Path | None) -> None:
+    """Find out before the work is done, not after."""
+    if file is None:
+        return
+    if file.is_dir():
+        raise typer.BadParameter(f"{option} {file} is a folder; name a file in it")
+    if not file.absolute().parent.is_dir():
+        raise typer.BadParameter(f"{option} {file}: there is no folder {file.parent}; make it first")
 
 
 def _channels(said: str) -> frozenset[str] | None:
