@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
+import traceback
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec
 from pathlib import Path
@@ -28,7 +29,8 @@ class BadJourneys(Exception):
 def load(folder: Path) -> None:
     """Check `folder`, make it the package `journeys`, and import every module in it.
 
-    Raises NoJourneys, BadJourneys, or Unreadable, ReadsPrivate and TypeError with file and line, before anything runs.
+    Raises NoJourneys, BadJourneys, or Unreadable, ReadsPrivate and TypeError with file and line, before anything runs; what a file
+    raises by itself when it is imported is BadJourneys, too.
     """
     folder = folder.resolve()
     if not folder.is_dir():
@@ -37,13 +39,24 @@ def load(folder: Path) -> None:
         raise BadJourneys("\n".join(str(finding) for finding in found))
     _adopt(folder)
     for module in pkgutil.walk_packages([str(folder)], "journeys."):
-        importlib.import_module(module.name)
+        try:
+            importlib.import_module(module.name)
+        except Exception as error:  # whatever a team's file does when it is imported
+            if (said := str(error)).startswith(f"{folder}"):
+                raise  # it says where, as those of a declaration do
+            raise BadJourneys(f"{_where(error, folder)}: the journeys cannot be loaded: {type(error).__name__}: {said}") from error
     if not JOURNEYS:
         raise NoJourneys(f"{folder} holds no journey: decorate an async function with @journey in one of its files")
     for definition in JOURNEYS.values():
         listening(definition)
     refuse_unfit()
     _refuse_unconfirmed()
+
+
+def _where(error: Exception, folder: Path) -> str:
+    """Return the innermost place in the folder at which an error arose."""
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if Path(each.filename).is_relative_to(folder)]
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else f"{folder}:1"
 
 
 def _refuse_unconfirmed() -> None:

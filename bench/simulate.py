@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import heapq
 import json
+import multiprocessing
 import os
 import random
 import resource
@@ -19,10 +20,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -35,12 +37,14 @@ from backtest.records import micros
 from backtest.running import Workers, live_all, sort_file
 from bench.journeys.yardstick import Acted, Arrived, yardstick
 from studio.scenario import Scenario
-from studio.server import Server
 from workflows.happenings import Person
 from workflows.life import Cast
 from workflows.policy import Policy
 from workflows.run import User
 from workflows.simulate import live
+
+if TYPE_CHECKING:
+    from studio.server import Server
 
 SHIPPED = Path(__file__).parents[1] / "journeys"
 YARDSTICK = Path(__file__).parent / "journeys"
@@ -74,9 +78,10 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure, and print."""
-    rate, real = runs_a_second(), real_runs_a_second()
+    rate = runs_a_second()
     with Progress(console=Console(stderr=True)) as progress:
         found = [backtested(count, processes, progress) for count in (few, people) if count]
+    real = real_runs_a_second()
     if as_json:
         print(json.dumps({"runs_a_second_a_core": rate, "on_the_real_server": real, "backtests": [asdict(each) for each in found]}))
         return
@@ -109,6 +114,8 @@ def _round(cast: Cast, persons: list[Person], lives: list[tuple[datetime, Any]])
 
 def real_runs_a_second() -> float:
     """Take people through the same on a real server, one after the other, as scenarios are; the first is not counted."""
+    from studio.server import Server  # the backtest's processes load this file too, and would be the larger for it
+
     server = Server(YARDSTICK, lambda said: None)
     try:
         _play(server, "first")
@@ -130,7 +137,10 @@ def backtested(people: int, processes: int, progress: Progress) -> Backtested:
     """Backtest the shipped onboarding over so many people, and measure it."""
     with tempfile.TemporaryDirectory(prefix="sojourn-bench-") as folder:
         work, file = Path(folder), Path(folder) / "calls.jsonl"
-        calls = write(people, file, progress)
+        writing = progress.add_task(f"{people:,} people: writing", total=None)
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as beside:  # its memory is not the backtest's
+            calls = beside.submit(write, people, file).result()
+        progress.update(writing, total=1, completed=1)
         bars = {doing: progress.add_task(f"{people:,} people: {doing}", total=1.0) for doing in ("reading", "living")}
 
         def watch(doing: str, done: float, of: float) -> None:
@@ -180,20 +190,16 @@ def _resident(pid: int) -> int:
         return 0  # it has ended
 
 
-def write(people: int, file: Path, progress: Progress) -> int:
+def write(people: int, file: Path) -> int:
     """Write the calls of so many people into a file, in the order of time; return how many."""
-    bar, count = progress.add_task(f"{people:,} people: writing", total=people), 0
+    lines = (line for _, _, line in heapq.merge(*(_crowd(start, people) for start in range(64))))
     with file.open("w", encoding="utf-8") as out:
-        for _, _, line, is_first in heapq.merge(*(_crowd(start, people) for start in range(64))):
-            out.write(line)
-            count += 1
-            progress.advance(bar, is_first)
-    return count
+        return sum(out.write(line) > 0 for line in lines)
 
 
-def _crowd(start: int, people: int) -> Iterator[tuple[datetime, int, str, bool]]:
+def _crowd(start: int, people: int) -> Iterator[tuple[datetime, int, str]]:
     """Yield the calls of every 64th person, in order."""
-    waiting: list[tuple[datetime, int, str, bool]] = []
+    waiting: list[tuple[datetime, int, str]] = []
     for number in range(start, people, 64):
         arrives = BEGIN + 29 * DAY * (number / people)
         while waiting and waiting[0][0] < arrives:
@@ -204,7 +210,7 @@ def _crowd(start: int, people: int) -> Iterator[tuple[datetime, int, str, bool]]
         yield heapq.heappop(waiting)
 
 
-def _calls(number: int, arrives: datetime) -> Iterator[tuple[datetime, int, str, bool]]:
+def _calls(number: int, arrives: datetime) -> Iterator[tuple[datetime, int, str]]:
     """Yield one person's calls: who they are, that they joined, a first commit, and some more in the days after."""
     chance = random.Random(number)
     user, zone, area = f"user-{number:07d}", chance.choice(ZONES), chance.choice(AREAS)
@@ -220,9 +226,9 @@ def _calls(number: int, arrives: datetime) -> Iterator[tuple[datetime, int, str,
         at += timedelta(hours=chance.expovariate(1 / 40))
 
 
-def _call(at: datetime, number: int, count: int, body: dict[str, Any]) -> tuple[datetime, int, str, bool]:
+def _call(at: datetime, number: int, count: int, body: dict[str, Any]) -> tuple[datetime, int, str]:
     place = number * 16 + count  # what is of one moment stays in order
-    return at, place, json.dumps({**body, "messageId": f"m-{place}", "timestamp": at.isoformat()}) + "\n", count == 0
+    return at, place, json.dumps({**body, "messageId": f"m-{place}", "timestamp": at.isoformat()}) + "\n"
 
 
 def _table(rate: float, real: float, found: list[Backtested]) -> Table:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +15,7 @@ from workflows import check
 from workflows.check import Finding
 from workflows.definition import JOURNEYS, newest
 
-PLACE = re.compile(r"(?P<file>.+?\.py):(?P<line>\d+): (?P<why>.+)", re.DOTALL)
+PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d+): (?P<why>.+)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -85,18 +84,9 @@ def _unloadable(folder: Path) -> set[Finding]:
         load(folder)
     except NoJourneys:
         raise
-    except Exception as error:  # whatever a team's file does when it is imported
+    except Exception as error:  # BadJourneys, or what a declaration refuses
         said = PLACE.fullmatch(str(error))
-        if said is not None and Path(said["file"]).exists():
-            why, _, fix = said["why"].partition("; ")
-            return {Finding(said["file"], int(said["line"]), "unloadable", why, fix or "mend it")}
-        file, line = _where(error, folder)
-        why, _, fix = (str(error) or type(error).__name__).partition("; ")
-        return {Finding(file, line, "unloadable", f"the journeys cannot be loaded: {why}", fix or "mend it")}
+        file, line, told = (said["file"], int(said["line"]), said["why"]) if said else (str(folder), 1, str(error))
+        why, _, fix = told.partition("; ")
+        return {Finding(file, line, "unloadable", why, fix or "mend it")}
     return set()
-
-
-def _where(error: Exception, folder: Path) -> tuple[str, int]:
-    """Return the innermost place in the folder at which an error arose."""
-    frames = [each for each in traceback.extract_tb(error.__traceback__) if Path(each.filename).is_relative_to(folder.resolve())]
-    return (frames[-1].filename, frames[-1].lineno or 1) if frames else (str(folder), 1)

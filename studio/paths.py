@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
@@ -22,7 +23,7 @@ ROUNDS = 12  # of a loop, beyond which it is taken to go on so
 MOST = 5_000  # runs of the function
 WEEK = 7
 ZERO = timedelta(0)
-NOBODY = User("somebody", "UTC", "en")
+NOBODY = "somebody"
 
 
 @dataclass(frozen=True)
@@ -64,23 +65,20 @@ class Explored:
 class _Script:
     """The answers to give, and after them always the first; and how many there were to choose from, each time."""
 
-    def __init__(self, given: Sequence[int]) -> None:
-        self.given, self.taken = given, list[tuple[int, int]]()
+    def __init__(self, given: tuple[int, ...]) -> None:
+        self.given, self.taken, self.counts = given, list[int](), list[int]()
 
     def choose(self, count: int) -> int:
         place = len(self.taken)
         chosen = self.given[place] if place < len(self.given) else 0
-        self.taken.append((chosen, count))
+        self.taken.append(chosen)
+        self.counts.append(count)
         return chosen
 
-    def following(self) -> list[int] | None:
-        """Return the answers of the path that comes next; None after the last."""
-        left = list(self.taken)
-        while left:
-            chosen, count = left.pop()
-            if chosen + 1 < count:
-                return [each for each, _ in left] + [chosen + 1]
-        return None
+    def departures(self) -> Iterator[tuple[int, ...]]:
+        """Yield the answers that depart from these ones once more, later than where these do: each path is one's departure."""
+        for place in range(len(self.given), len(self.taken)):
+            yield from ((*self.taken[:place], other) for other in range(1, self.counts[place]))
 
 
 class _OnAndOn(BaseException):
@@ -88,18 +86,26 @@ class _OnAndOn(BaseException):
 
 
 def explored(definition: Definition[Any]) -> Explored:
-    """Run a journey with each possible answer. What it sends is taken to go out, unless its code asks whether it did."""
-    found, samples, walked = Explored(definition.name, tuple(sorted(definition.exit_names))), Samples(definition), list[Path]()
-    following: list[int] | None = []
+    """Run a journey with each possible answer. What it sends is taken to go out, unless its code asks whether it did.
+
+    Where there are too many paths, those come first that have the fewest answers other than the usual.
+    """
+    found, samples = Explored(definition.name, tuple(sorted(definition.exit_names))), Samples(definition)
+    walked, following = dict[tuple[int, ...], Path](), deque[tuple[int, ...]]([()])
     for _ in range(MOST):
-        if following is None:
+        if not following:
             break
-        script = _Script(following)
+        script = _Script(following.popleft())
         if (path := _walk(definition, samples, script, found)) is not None:
-            walked.append(path)
-        following = script.following()
-    found.whole = following is None
-    found.paths = _folded(walked)
+            walked[tuple(script.taken)] = path
+        following.extend(islice(script.departures(), MOST - len(following)))
+    found.whole = not following
+    found.paths = _folded([walked[taken] for taken in sorted(walked)])
+    if samples.compares("now"):
+        found.notes.append(f"the code asks what time it is: these are the ways of whoever begins on a {START:%A} at {START:%H:%M}")
+    found.notes += [
+        f"no value was found that fits {each}: a way that only another opens is not here" for each in sorted(samples.unfit)
+    ]
     return found
 
 
@@ -142,10 +148,21 @@ class _Walked(Journey):
         self._passed: list[frozenset[type[Any]]] = []  # for each time that has passed, of which events none went unheard in it
         self._calls: dict[str, int] = {}
         self._traits = _Traits(samples, script, self.answers)
+        self._user: User | None = None
 
     @property
     def user(self) -> User:
-        return replace(NOBODY, traits=self._traits)
+        if self._user is None:
+            self._user = User(NOBODY, self._either("zone", "UTC"), self._either("locale", "en"), self._traits)
+        return self._user
+
+    def _either(self, name: str, usual: str) -> str:
+        """Choose the person's zone, or locale, once; between more than one only where the code compares it with another."""
+        possible = self._samples.of_user(name, usual)
+        chosen = possible[self._script.choose(len(possible))]
+        if len(possible) > 1:
+            self.answers.append(Answer(f"{name} of the person", chosen))
+        return chosen
 
     @property
     def traits(self) -> Mapping[str, Any]:

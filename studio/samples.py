@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import product
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,7 +14,7 @@ from workflows.definition import Definition, Event
 from workflows.source import code_of, names_of, resolve
 
 MOST = 400  # combinations of values that are tried for one event
-KEPT = 4  # examples of one event that are gone on with
+KEPT = 8  # examples of one event that are gone on with
 TRIGGERS = 16  # examples of what a journey starts on
 PLAIN: tuple[Any, ...] = ("", "some", 0, 1, 1.5, True, datetime(2025, 1, 6, 12, tzinfo=UTC), timedelta(days=1), [], {}, None)
 
@@ -26,8 +26,9 @@ class Samples:
         self._definition = definition
         self._tree, self._names = code_of(definition).node, names_of(definition)
         self._constants = list(dict.fromkeys(self._meant(self._tree)))
-        compared = [each for node in _comparisons(self._tree) for each in ast.walk(node)]
-        self._compared = {each.attr for each in compared if isinstance(each, ast.Attribute)}
+        self._comparisons = [sides for node in ast.walk(self._tree) if (sides := _sides(node))]
+        self._compared = _attributes(side for sides in _branches(self._tree) for side in sides)
+        self.unfit = set[str]()  # fields for which no value was found that fits
 
     def events(self, kind: type[Event], takes: Callable[[Event], bool], like: Event | None = None, most: int = KEPT) -> list[Event]:
         """Return events of a kind that are taken, the plainest first, of the same key as `like`; none if none was found.
@@ -49,23 +50,37 @@ class Samples:
 
     def traits(self, name: str) -> list[Any]:
         """Return what a trait may be: not there, or one of the values that it is compared with."""
-        compared = [node for node in ast.walk(self._tree) if isinstance(node, ast.Compare) and name in _constants(node)]
-        values = [value for node in compared for value in _constants(node) if value != name]
+        compared = [constants for parts in self._comparisons if name in (constants := _constants(parts))]
+        values = [value for constants in compared for value in constants if value != name]
         return [None, *dict.fromkeys(values or ["some"])]
 
+    def of_user(self, name: str, usual: str) -> list[str]:
+        """Return what a person's zone or locale may be: the usual, or what the journey compares it with."""
+        return list(dict.fromkeys([usual, *(value for value in self._near(name) if isinstance(value, str))]))
+
+    def compares(self, name: str) -> bool:
+        """Say whether the journey compares what is called so with something."""
+        return name in self._compared
+
     def _made(self, kind: type[Event], fixed: Mapping[str, Any]) -> Iterator[Event]:
+        """Yield events of a kind. Where nothing is found that fits, they have what does not: the code looks at it all the same."""
         fields = {name: [fixed[name]] if name in fixed else self._values(name, field) for name, field in kind.model_fields.items()}
+        unfit = [name for name, values in fields.items() if not values]
+        self.unfit.update(f"{kind.name}.{name}" for name in unfit)
+        fields |= {name: _misfit(kind.model_fields[name].annotation) for name in unfit}
         for number, values in enumerate(product(*fields.values())):
             if number >= MOST:
                 return
+            told = dict(zip(fields, values, strict=True))
             try:
-                yield kind.model_validate(dict(zip(fields, values, strict=True)))
+                yield kind.model_construct(**told) if unfit else kind.model_validate(told)
             except ValidationError:
                 continue
 
     def _values(self, name: str, field: Any) -> list[Any]:
         """Return values that fit a field, its default first; no others than it is compared with, if it is compared with any."""
-        adapter = TypeAdapter(field.annotation)
+        declared: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+        adapter: TypeAdapter[Any] = TypeAdapter(declared)
         default = [] if field.is_required() else [field.get_default(call_default_factory=True)]
         near = [value for value in self._near(name) if _fits(adapter, value)]
         plain = [value for value in PLAIN if _fits(adapter, value)]
@@ -75,9 +90,8 @@ class Samples:
 
     def _near(self, name: str) -> list[Any]:
         """Return what the source compares a field of that name with, and the numbers beside it."""
-        compares = [node for node in ast.walk(self._tree) if isinstance(node, ast.Compare | ast.match_case)]
-        about = [node for node in compares if any(isinstance(each, ast.Attribute) and each.attr == name for each in ast.walk(node))]
-        values = [value for node in about for value in self._meant(node)]
+        compared = [sides for sides in self._comparisons if name in _attributes(sides)]
+        values = [value for sides in compared for side in sides for value in self._meant(side)]
         numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
         return [*values, *(value + by for value in numbers for by in (1, -1))]
 
@@ -88,13 +102,32 @@ class Samples:
         return [value for value in found if isinstance(value, str | int | float)]
 
 
-def _comparisons(tree: ast.AST) -> Iterator[ast.AST]:
+def _branches(tree: ast.AST) -> Iterator[Sequence[ast.AST]]:
     """Yield what the journey compares, but for the conditions of its waits."""
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.Compare | ast.match_case):
-            yield node
-        elif not isinstance(node, ast.Lambda):
-            yield from _comparisons(node)
+        if sides := _sides(node):
+            yield sides
+        if not isinstance(node, ast.Lambda | ast.Compare):
+            yield from _branches(node)
+
+
+def _sides(node: ast.AST) -> Sequence[ast.AST]:
+    """Return what a node compares: of a `match` its subject, patterns and guards, but not what follows from them."""
+    if isinstance(node, ast.Compare):
+        return [node]
+    if isinstance(node, ast.Match):
+        return [node.subject, *(part for case in node.cases for part in (case.pattern, case.guard) if part is not None)]
+    return ()
+
+
+def _attributes(nodes: Iterable[ast.AST]) -> set[str]:
+    return {each.attr for node in nodes for each in ast.walk(node) if isinstance(each, ast.Attribute)}
+
+
+def _misfit(annotation: Any) -> list[Any]:
+    """Return a value for a field that none fits: one of its type, if there is any."""
+    adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+    return [value for value in PLAIN if _fits(adapter, value)][-1:] or [None]
 
 
 def _fits(adapter: TypeAdapter[Any], value: Any) -> bool:
@@ -116,5 +149,5 @@ def _is_taken(event: Event, takes: Callable[[Event], bool]) -> bool:
         return False
 
 
-def _constants(node: ast.AST) -> list[Any]:
-    return [each.value for each in ast.walk(node) if isinstance(each, ast.Constant)]
+def _constants(nodes: Iterable[ast.AST]) -> list[Any]:
+    return [each.value for node in nodes for each in ast.walk(node) if isinstance(each, ast.Constant)]

@@ -33,7 +33,7 @@ def remarks(found: Explored) -> list[str]:
     if found.loops:
         said.append(f"A loop may be gone through more than the {ROUNDS} times that were tried, and so on.")
     if not found.whole:
-        said.append(f"There are more paths than these: {MOST:,} runs were tried.")
+        said.append(f"There are more paths than these: {MOST:,} runs were tried, those first that depart least from the usual.")
     return [*said, *(f"{note[0].upper()}{note[1:]}." for note in found.notes)]
 
 

@@ -111,7 +111,7 @@ def conditions(pattern: ast.pattern, wording: Wording) -> list[str]:
     match pattern:
         case ast.MatchClass(patterns=by_place, kwd_attrs=names, kwd_patterns=by_name):
             asked_for = [("", each) for each in by_place] + list(zip((f"{name} " for name in names), by_name, strict=True))
-            return [name + ast.unparse(each) for name, each in asked_for if not _captures(each)]
+            return [name + ast.unparse(each) for name, each in asked_for if not captures(each)]
         case ast.MatchAs(pattern=ast.pattern() as inner):
             return conditions(inner, wording)
         case ast.MatchOr(patterns=patterns):
@@ -133,10 +133,25 @@ def words(pattern: ast.pattern, wording: Wording) -> str:
     return ast.unparse(pattern)
 
 
-def takes_all(case: ast.match_case) -> bool:
-    """Say whether nothing gets past that case."""
-    return case.guard is None and _captures(case.pattern)
+def captures(pattern: ast.pattern) -> bool:
+    """Say whether a pattern takes whatever there is."""
+    return isinstance(pattern, ast.MatchAs) and (pattern.pattern is None or captures(pattern.pattern))
 
 
-def _captures(pattern: ast.pattern) -> bool:
-    return isinstance(pattern, ast.MatchAs) and (pattern.pattern is None or _captures(pattern.pattern))
+def may_share(one: ast.pattern, other: ast.pattern) -> bool:
+    """Say whether something may be taken by both: all may, but for constants that differ."""
+    if isinstance(one, ast.MatchOr) or isinstance(other, ast.MatchOr):
+        return any(may_share(each, every) for each in _choices(one) for every in _choices(other))
+    constants = (ast.MatchValue, ast.MatchSingleton)
+    return not (isinstance(one, constants) and isinstance(other, constants)) or ast.dump(one) == ast.dump(other)
+
+
+def covers(pattern: ast.pattern, other: ast.pattern) -> bool:
+    """Say whether a pattern takes all that another one does."""
+    if isinstance(other, ast.MatchOr):
+        return all(covers(pattern, each) for each in other.patterns)
+    return any(captures(each) or ast.dump(each) == ast.dump(other) for each in _choices(pattern))
+
+
+def _choices(pattern: ast.pattern) -> list[ast.pattern]:
+    return pattern.patterns if isinstance(pattern, ast.MatchOr) else [pattern]

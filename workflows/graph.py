@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from workflows.answers import Tails, conditions, takes, takes_all, words
+from workflows.answers import Tails, captures, conditions, covers, may_share, takes, words
 from workflows.definition import Definition
 from workflows.drawing import OPAQUE, Pen, unfit
 from workflows.picture import Edge, Graph, Kind
@@ -175,27 +175,41 @@ class Drawing(Pen):
         tails, answer = self.outcome(statement.subject, tails)
         if answer is None or not answer.ways:
             return self._cases(statement, self.node("decision", self.wording.text(statement.subject), statement, tails))
-        after, passed_on, left = Tails(), Tails(), list(answer.ways)
+        after, refused, left = Tails(), dict[str, Tails](), list(answer.ways)  # refused: by guards, for each way that got there
         for case in statement.cases:
-            taken = [way for way in left if takes(case.pattern, way[1], self.wording)]
+            ways = [way for way in answer.ways if takes(case.pattern, way[1], self.wording)]
             asked_for = conditions(case.pattern, self.wording)
-            entering = [(answer.node, ", ".join([name, *asked_for])) for name, _ in taken] + passed_on
+            entering = [(answer.node, ", ".join([name, *asked_for])) for name, _ in ways if (name, _) in left]
+            entering += _each_once(refused.get(name, []) for name, _ in ways)
             ended, passed_on = self._case(case, entering)
             after += ended
-            left = left if asked_for or case.guard else [way for way in left if way not in taken]
-        return after + passed_on + [(answer.node, name) for name, _ in left]
+            if not asked_for:
+                left = [way for way in left if way not in ways]
+                refused = {name: tails for name, tails in refused.items() if name not in {name for name, _ in ways}}
+            for name, _ in ways:
+                refused[name] = refused.get(name, []) + passed_on
+        return after + _each_once(refused.values()) + [(answer.node, name) for name, _ in left]
 
     def _cases(self, statement: ast.Match, node: str) -> Tails:
         """Draw the cases of a match on anything else than a verb's outcome."""
-        after, passed_on = Tails(), Tails()
+        after, refused, is_left = Tails(), list[tuple[ast.pattern, Tails]](), True
         for case in statement.cases:
-            ended, passed_on = self._case(case, [(node, words(case.pattern, self.wording)), *passed_on])
+            entering = [(node, words(case.pattern, self.wording))] if is_left else []
+            entering += [tail for pattern, tails in refused if may_share(pattern, case.pattern) for tail in tails]
+            ended, passed_on = self._case(case, entering)
             after += ended
-        return after + passed_on + ([] if any(map(takes_all, statement.cases)) else [(node, "otherwise")])
+            is_left = is_left and not captures(case.pattern)
+            refused = [(pattern, tails) for pattern, tails in refused if not covers(case.pattern, pattern)]
+            refused += [(case.pattern, passed_on)] if passed_on else []
+        return after + [tail for _, tails in refused for tail in tails] + ([(node, "otherwise")] if is_left else [])
 
     def _case(self, case: ast.match_case, entering: Tails) -> tuple[Tails, Tails]:
-        """Draw one case. Returns its ends, and what its guard leaves to the cases after it."""
+        """Draw one case. Returns its ends, and what its guard refuses: that is asked of the cases after it."""
         passed_on = Tails()
         if case.guard and entering:
             entering, passed_on = self.branch(case.guard, entering)
         return self._body(case.body, entering), passed_on
+
+
+def _each_once(some: Iterable[Tails]) -> Tails:
+    return list(dict.fromkeys(tail for tails in some for tail in tails))

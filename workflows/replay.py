@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from workflows.order import uses_of_order
 from workflows.source import ASKS, VERBS, Code, Source
@@ -47,7 +48,15 @@ def forbidden_import(source: Source) -> Iterator[Complaint]:
         modules = [name.name for name in node.names] if isinstance(node, ast.Import) else [node.module or ""]
         for module in modules if not getattr(node, "level", 0) else ():
             if not any(module == allowed or module.startswith(f"{allowed}.") for allowed in ALLOWED):
-                yield node, f"a journey imports {module!r}", f"do that in an activity; journeys import {', '.join(ALLOWED)}"
+                yield node, f"a journey imports {module!r}", _instead(module, Path(source.file).parent)
+
+
+def _instead(module: str, folder: Path) -> str:
+    """Say what to write for an import that is not allowed: a file beside the journey has the package's name before its own."""
+    beside = folder / module.partition(".")[0]
+    if beside.is_dir() or beside.with_suffix(".py").is_file():
+        return f"import the file beside it by its whole name, as `from journeys.{module} import ...`"
+    return f"do that in an activity; journeys import {', '.join(ALLOWED)}"
 
 
 def wall_clock(source: Source) -> Iterator[Complaint]:

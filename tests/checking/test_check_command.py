@@ -76,6 +76,23 @@ def test_of_the_journey_in_the_readme_only_its_templates_are_missed(tmp_path: Pa
     assert sojourn("check", tmp_path, within=tmp_path) == "1 journey, 4 templates: nothing to say.\n"
 
 
+def test_a_file_beside_the_journey_is_imported_by_its_whole_name(tmp_path: Path) -> None:
+    write(tmp_path / "mine", events=EVENTS, welcoming=JOURNEY.replace("journeys.events", "events"), note="{{ area }}")
+    told = sojourn("check", "mine", within=tmp_path, exits=1)
+    assert "mine/welcoming.py:2  forbidden-import" in told
+    assert "`from journeys.events import ...`" in told
+
+
+@pytest.mark.parametrize("command", ["draw", "paths", "check", "backtest"])
+def test_what_a_file_raises_when_it_is_imported_is_told_with_its_place_by_every_command(command: str, tmp_path: Path) -> None:
+    write(tmp_path / "mine", events=EVENTS, welcoming=JOURNEY.replace("@journey()", "@journey(exits=[Joined])"), note="{{ area }}")
+    words = {"check": ["mine"], "backtest": ["welcoming", "nothing.jsonl", "--journeys", "mine"]}
+    told = sojourn(command, *words.get(command, ["welcoming", "--journeys", "mine"]), within=tmp_path, exits=1)
+    assert "mine/welcoming.py:7" in told
+    assert "TypeError: journey() got an unexpected keyword argument 'exits'" in " ".join(told.split())
+    assert "Traceback" not in told
+
+
 def test_a_finding_is_told_with_its_file_line_reason_and_remedy(tmp_path: Path) -> None:
     write(tmp_path / "mine", events=EVENTS, welcoming=JOURNEY, note="{{ area }}\n{{ aera }}")
     (finding,) = json.loads(sojourn("check", "mine", "--json", within=tmp_path, exits=1))

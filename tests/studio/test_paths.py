@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from datetime import time, timedelta
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
+from pydantic import Field
 
 from journeys.activation import activation
 from journeys.advocacy import advocacy
@@ -37,6 +38,12 @@ class TourBegun(Event, name="Tour Begun"):
 
 class TourStop(Event, name="Tour Stop"):
     price: int = 1
+
+
+class TourBooked(Event, name="Tour Booked"):
+    code: Annotated[str, Field(pattern=r"^[A-Z]{3}-[0-9]{4}$")]
+    seats: Annotated[int, Field(ge=2)] = 2
+    fare: Literal["plain", "fine"] = "plain"
 
 
 class TourOver(Event, name="Tour Over"):
@@ -157,6 +164,54 @@ def test_what_goes_in_place_of_a_capped_message_is_a_path_of_its_own() -> None:
 async def tours_and_fails(j: Journey, begun: TourBegun) -> None:
     if await j.wait_for(TourStop, TourOver, within=DAY):
         await j.send(Email(("welcome", "tips")[len(j.seen(TourBegun)) + 1]))
+
+
+@journey()
+async def tours_by_fare(j: Journey, booked: TourBooked) -> None:
+    match booked.fare:
+        case "fine":
+            await j.send(Email("fine"))
+        case _ if booked.seats > 8:
+            await j.send(Email("many"))
+        case _:
+            await j.send(Email("plain"))
+
+
+def test_a_match_goes_each_way_and_what_no_value_is_found_for_stands_in_no_other_fields_way() -> None:
+    found = explored(tours_by_fare)
+    assert {path.messages for path in found.paths} == {("email fine",), ("email many",), ("email plain",)}
+    assert found.notes == ["no value was found that fits Tour Booked.code: a way that only another opens is not here"]
+
+
+@journey()
+async def tours_for_whom_and_when(j: Journey, begun: TourBegun) -> None:
+    await j.send(Email("oi" if j.user.locale == "pt-BR" else "hi"))
+    if j.now.weekday() == 5:
+        await j.send(Email("saturday"))
+
+
+def test_who_reads_another_language_goes_another_way_and_of_other_times_it_is_said_that_they_are_missing() -> None:
+    found = explored(tours_for_whom_and_when)
+    assert told(found) == {("locale of the person: en",): ("email hi",), ("locale of the person: pt-BR",): ("email oi",)}
+    assert found.notes == ["the code asks what time it is: these are the ways of whoever begins on a Monday at 12:00"]
+
+
+@journey()
+async def tours_without_number(j: Journey, begun: TourBegun) -> None:
+    if begun.guide == "ada":
+        await j.send(Email("ada"))
+        return
+    for _ in range(9):
+        if stop := await j.wait_for(TourStop, within=DAY):
+            await j.send(Email(f"at_{'sea' if stop.price > 5 else 'land'}"))
+
+
+def test_of_too_many_paths_those_are_told_that_depart_least_from_the_usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studio.paths.MOST", 100)
+    found = explored(tours_without_number)
+    assert not found.whole
+    assert ("email ada",) in {path.messages for path in found.paths}
+    assert any("those first that depart least from the usual" in each for each in remarks(found))
 
 
 def test_a_path_on_which_the_code_fails_says_so() -> None:

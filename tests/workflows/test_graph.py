@@ -204,11 +204,10 @@ SHAPES = {
             "wait for project_created or Plan Upgraded, 7 days [Plan Upgraded] -> up.plan?",
             "up.plan? [yes] -> end",
             "wait for project_created or Plan Upgraded, 7 days [not in time] -> send email late",
-            "up.plan? [no] -> send email late",
             "send email web -> end",
             "send email any -> end",
             "send email late -> end",
-            "wait for project_created or Plan Upgraded, 7 days [Plan Upgraded] -> end",
+            "up.plan? [no] -> end",
         ],
     ),
     "a match on something else": (
@@ -219,6 +218,25 @@ SHAPES = {
             "signed_up.plan [free] -> end",
             "send email a -> end",
             "signed_up.plan [otherwise] -> end",
+        ],
+    ),
+    "guards in a match": (
+        "match signed_up.plan:\n    case 'pro' if signed_up.seats:\n        await j.send(Email('a'))\n"
+        "    case 'free':\n        await j.send(Email('b'))\n    case _ if signed_up.seats:\n        return\n"
+        "    case 'pro' | 'team':\n        await j.send(Email('c'))",
+        [
+            "signed_up -> signed_up.plan",
+            "signed_up.plan [pro] -> signed_up.seats?",
+            "signed_up.seats? [yes] -> send email a",
+            "signed_up.plan [free] -> send email b",
+            "signed_up.plan [otherwise] -> signed_up.seats?",
+            "signed_up.seats? [no] -> signed_up.seats?",
+            "signed_up.seats? [yes] -> end",
+            "signed_up.seats? [no] -> send email c",
+            "send email a -> end",
+            "send email b -> end",
+            "send email c -> end",
+            "signed_up.seats? [no] -> end",
         ],
     ),
     "a split into constants": (
