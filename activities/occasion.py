@@ -18,6 +18,7 @@ from settings import Settings
 from store.links import Ticket, confirm_url
 from store.session import Store
 from store.tables import AcceptedEvent, Consent, Person, Run
+from workflows.definition import in_full
 from workflows.policy import in_force
 from workflows.reading import read_by
 from workflows.tracking import TRACKING, may_track
@@ -64,7 +65,7 @@ async def occasion(store: Store, settings: Settings, dispatch: Dispatch, now: da
     assert person.id is not None
     return person.id, Occasion(
         user=portrait(person),
-        event={**(trigger or {}), **_to_confirm(settings, run, person, trigger or {}, dispatch.key)},
+        event={**in_full(run.trigger, trigger or {}), **_to_confirm(settings, run, person, trigger or {}, dispatch.key)},
         journey=run.journey,
         data=dispatch.data,
         now=now,

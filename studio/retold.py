@@ -12,7 +12,7 @@ from sqlmodel import col, select
 
 from store.session import Store
 from store.tables import AcceptedEvent, Assignment, Person, Run
-from workflows.definition import EVENTS, JOURNEYS, Definition, Event, current
+from workflows.definition import EVENTS, JOURNEYS, Definition, Event, current, in_full
 from workflows.happenings import Happening
 from workflows.run import User
 from workflows.simulate import simulate
@@ -22,7 +22,7 @@ AT_MOST = 2_000  # events of a person that are told again
 
 @dataclass(frozen=True)
 class Story:
-    """How a person came to a message: the journey, what started it, as it was sent, and what the journey gives the message."""
+    """How a person came to a message: the journey, what the event that started it says, and what the journey gives the message."""
 
     journey: str = ""
     event: Mapping[str, Any] = field(default_factory=dict)
@@ -53,14 +53,15 @@ async def retold(store: Store, person: Person, journeys: Sequence[str], template
         return Story(run.journey, sent)
     then = [(each.accepted_at, typed) for each in happened if (typed := _typed(each.name, each.data)) is not None]
     variants = {each.experiment: each.variant for each in chosen}
-    return Story(run.journey, sent, _given(definition, first, run.started_at, person, template, then, variants))
+    given = _given(definition, first, run.started_at, person, template, then, variants)
+    return Story(run.journey, in_full(run.trigger, sent), given)
 
 
 def told(definition: Definition[Any], event: Mapping[str, Any], at: datetime, person: Person, template: str) -> Story:
     """Return the story of a run that starts on such an event, after which nothing happens."""
     for kind in definition.triggers:
         if (first := _typed(kind.name, event)) is not None:
-            return Story(definition.name, event, _given(definition, first, at, person, template, (), {}))
+            return Story(definition.name, in_full(kind.name, event), _given(definition, first, at, person, template, (), {}))
     return Story(definition.name, event)
 
 

@@ -54,6 +54,19 @@ class Event(BaseModel):
             )
 
 
+def in_full(name: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an event tells a template: all that it was sent with, and of what its type declares also what was left out.
+
+    So a message that says `event.plan` can be filled in whenever the journey could have asked for it. The data alone, where
+    nobody knows the event, or it no longer fits its type.
+    """
+    try:
+        typed = EVENTS[name].model_validate(data)
+        return {**typed.model_dump(mode="json"), **typed.model_dump(mode="json", by_alias=True), **data}
+    except (KeyError, ValueError):
+        return dict(data)
+
+
 E = TypeVar("E", bound=Event)
 JourneyFunction = Callable[["Journey", E], Awaitable[None]]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from pydantic import Field
 from sqlmodel import SQLModel, col, select
 from temporalio.testing import ActivityEnvironment
 
@@ -31,6 +32,7 @@ MJML = "<mjml><mj-body><mj-section><mj-column><mj-text>{}</mj-text></mj-column><
 
 class Ordered(Event, name="Order Placed (activities)"):
     order: str = ""
+    paid_with: str = Field("card", alias="paidWith")
 
 
 class Left(Event, name="Left (activities)"):

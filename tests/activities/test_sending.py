@@ -277,6 +277,16 @@ async def test_no_address_enters_the_runs_history(house: House) -> None:
     assert "ada@" not in (await house.send(step="send:2")).reason
 
 
+@pytest.mark.parametrize(("sent", "reads"), [({}, "card card"), ({"paidWith": "cheque"}, "cheque cheque")])
+async def test_what_an_app_leaves_out_of_an_event_reads_as_declared(house: House, sent: dict[str, str], reads: str) -> None:
+    provider = Provider()
+    house.live(sms=provider)
+    write_template(house.folder, "sms/paid.txt", "{{ event.paid_with }} {{ event.paidWith }}")
+
+    assert await house.send("sms", "paid", run_id=await house.enter("order_news", "o-1", order="o-1", **sent)) == SENT
+    assert provider.calls[0].content.text == reads
+
+
 async def test_a_broken_template_is_a_failed_receipt_and_a_loud_log(house: House, caplog: pytest.LogCaptureFixture) -> None:
     receipt = await house.send(template="broken")
 

@@ -157,6 +157,12 @@ def test_somebody_invented_reads_it_with_the_event_that_is_given(sojourn: Sojour
     assert "Dear Bo, src." in sojourn("email/welcome", "--as", str(tmp_path / "bo.json"), *event)
 
 
+def test_what_the_event_leaves_out_reads_as_it_is_declared(sojourn: Sojourn) -> None:
+    ada()
+    told = json.loads(sojourn("nudge", "--user", "ada", "--event", '{"area": "src"}', "--json"))
+    assert (told["event"], told["text"]) == ({"project": "", "area": "src"}, "")
+
+
 def test_no_link_that_is_shown_lets_anybody_act_for_the_person(sojourn: Sojourn) -> None:
     ada()
     told = sojourn("email/welcome", "--user", "ada", "--locale", "en", "--json")
