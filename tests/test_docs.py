@@ -119,6 +119,14 @@ def test_the_picture_in_the_readme_is_what_is_drawn_of_its_journey(tmp_path: Pat
     assert run(["sojourn", "draw", "onboarding", "--journeys", "journeys"], tmp_path).strip() == picture.strip()
 
 
+def test_the_picture_in_the_ten_minutes_is_what_is_drawn_of_their_journey(tmp_path: Path) -> None:
+    page = DOCS / "winback.md"
+    write_files(page, tmp_path)
+    (picture,) = [block.text for block in blocks(page) if block.text.startswith("winback\n├")]
+    drawn = run(["sojourn", "draw", "winback", "--journeys", "journeys", "--format", "terminal"], tmp_path)
+    assert drawn.strip() == picture.strip()
+
+
 def test_the_table_of_the_gate_has_its_rules_in_their_order() -> None:
     table = (DOCS / "channels.md").read_text()
     told = re.findall(r"^\| \d+ \| `(\w+)` \| (.+?) \|", table, flags=re.M)
