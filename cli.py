@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
+from rich.text import Text
 from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
+from commands.screen import Screen
 from loading import load
 from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_WRITE_KEY, Settings
 
@@ -79,7 +80,7 @@ class Commands(TyperGroup):
 
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-console = Console()
+console = Screen()
 
 Journeys = Annotated[Path | None, typer.Option(help="A folder of journeys in place of the shipped one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
@@ -174,7 +175,7 @@ def main() -> None:
     except Exception as error:
         if not _is_mendable(error):
             raise
-        Console(stderr=True).print(f"[red]sojourn:[/red] {error}", highlight=False, soft_wrap=True)
+        Screen(stderr=True).print(Text.assemble(("sojourn:", "red"), f" {error}"), soft_wrap=True)
         raise SystemExit(1) from None
 
 
@@ -228,13 +229,13 @@ def _where(up: Any, options: Any) -> None:
         ("Data", str(options.data_dir) if options.data_dir else "kept nowhere"),
         ("Logs", str(up.logs)),
     ):
-        table.add_row(f"[bold]{name}[/bold]", value)
+        table.add_row(Text(name, style="bold"), value)
     console.print(table)
 
 
 def _log_plainly() -> None:
     logging.basicConfig(
-        level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=Console(width=160), show_path=False)]
+        level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=Screen(width=160), show_path=False)]
     )
 
 

@@ -45,11 +45,7 @@ def over_time(counted: Mapping[str, Mapping[str, int]], first: date, last: date)
     """Plot counts by ISO day, and by name, over all the time from the first day to the last, without a gap."""
     days = (last - first).days + 1
     unit = "day" if days <= MOST_BARS else "week" if days <= MOST_BARS * 7 else "month" if days <= MOST_BARS * 30 else "year"
-    bars: dict[date, dict[str, int]] = {}
-    day = first
-    while day <= last:
-        bars.setdefault(_begin(day, unit), {})
-        day += DAY
+    bars: dict[date, dict[str, int]] = {_begin(first + each * DAY, unit): {} for each in range(days)}
     for told, values in counted.items():
         bar = bars.setdefault(_begin(date.fromisoformat(told), unit), {})
         for name, count in values.items():

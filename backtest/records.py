@@ -16,6 +16,7 @@ Record = tuple[str, int, int, str, str, dict[str, Any], dict[str, Any], str]
 Link = tuple[str, str, bool]  # two names that are one person's, and whether they are so even if each is a userId
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 MICROSECOND = timedelta(microseconds=1)
 KEPT = ("track", "identify", "group")
 TOLD = ("timezone", "locale", "device")  # of a context

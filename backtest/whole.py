@@ -13,7 +13,7 @@ from backtest.comparing import compared
 from backtest.keeping import kept_in
 from backtest.lives import EVERYWHERE
 from backtest.living import Task, lives_of
-from backtest.records import MICROSECOND, micros, moment
+from backtest.records import LATEST, MICROSECOND, micros, moment
 from backtest.running import Aside, Watch, Workers, live_all, sort_file
 from backtest.summary import CANNOT_KNOW, FROM_FILE, FROM_STORE, TAKEN, of_events, summary
 from backtest.tally import Tally
@@ -80,7 +80,7 @@ def _task(asked: Asked, aside: Aside, settings: Settings) -> Task:
     return Task(
         journey=asked.journey,
         opens=None if asked.opens is None else micros(asked.opens),
-        until=last + 1 if asked.until is None else micros(asked.until),  # so that the last event itself still happens
+        until=min(last + 1, LATEST) if asked.until is None else micros(asked.until),  # so that the last event itself still happens
         reachable=_taken(asked, aside),
         fallback_zone=settings.zone,
         beside=asked.beside,

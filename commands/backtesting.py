@@ -14,10 +14,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from backtest.asked import Asked
 from backtest.report import page
 from backtest.whole import backtest as run
+from commands.screen import Screen
 from commands.seeing import Journeys, Json
 from events.calls import moment
 from settings import Settings
@@ -59,7 +61,7 @@ def backtest(
     as_json: Json = False,
 ) -> None:
     """Say what a journey would have done: who enters when, gets what, or does not and why, and reaches the goal."""
-    settings, talk = Settings(), Console(stderr=True)
+    settings, talk = Settings(), Screen(stderr=True)
     opens, until = _moment("--from", from_), _moment("--to", to)
     if opens and until and opens >= until:
         raise typer.BadParameter(f"--from {from_} is not before --to {to}, so nobody could enter")
@@ -90,10 +92,10 @@ def backtest(
     if as_json:
         print(json.dumps(found, ensure_ascii=False))
     else:
-        show(found, Console())
+        show(found, Screen())
     for file in (report, lives):
         if file is not None:
-            talk.print(f"Written: {file}", highlight=False)
+            talk.print(f"Written: {file}")
 
 
 def _moment(option: str, said: str) -> datetime | None:
@@ -155,10 +157,8 @@ def show(found: dict[str, Any], console: Console) -> None:
     """Print what a backtest found."""
     here, there, events = found["here"], found["there"], found["events"]
     begin = found["begins"][:10]
-    console.print(
-        f"[bold]{found['journey']}[/bold]: {begin} to {found['to'][:10]}, {events['calls']:,} calls of {here['people']:,} people",
-        highlight=False,
-    )
+    over = f": {begin} to {found['to'][:10]}, {events['calls']:,} calls of {here['people']:,} people"
+    console.print(Text.assemble((found["journey"], "bold"), over))
     sides = [here] + ([there] if there else [])
     console.print(_figures(found, sides))
     for title, rows in (
@@ -174,14 +174,14 @@ def show(found: dict[str, Any], console: Console) -> None:
         console.print(
             f"Of the people who got any message, {told['alike']:,} got the same at the same minute, {told['moved']:,} the same at "
             f"another time, {told['otherwise']:,} others, {told['here']:,} only here and {told['there']:,} only there.",
-            highlight=False,
         )
     for each in here["broken"]:
-        such = f"such as {each['such_as'][0]}'s: {each['error']}"
-        console.print(f"[red]{each['people']:,} lives ended with an error[/red], {such}", highlight=False)
-    console.print("[bold]What this cannot know[/bold]")
+        such = f", such as {each['such_as'][0]}'s: {each['error']}"
+        lives = "1 life" if each["people"] == 1 else f"{each['people']:,} lives"
+        console.print(Text.assemble((f"{lives} ended with an error", "red"), such))
+    console.print("What this cannot know", style="bold")
     for each in (*found["cannot_know"], *found["odd"]):
-        console.print(f"· {each}", highlight=False, markup=False)
+        console.print(f"· {each}")
 
 
 def _figures(found: dict[str, Any], sides: list[dict[str, Any]]) -> Table:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.text import Text
 
+from commands.screen import Screen
 from studio.scaffolding import plan, write
 
-console = Console()
+console = Screen()
 
 
 def new(
@@ -21,7 +22,7 @@ def new(
 ) -> None:
     """Write a journey to begin with: its events, its templates, and tests that pass. Nothing that is there is overwritten."""
     for file in write(plan(name, journeys, tests)):
-        console.print(f"  {file}", highlight=False, markup=False)
+        console.print(f"  {file}")
     folder = f" --journeys {journeys}"
-    console.print(f"\nLook at it: [bold]sojourn draw {name}{folder}[/bold]", highlight=False)
-    console.print(f"Test it:    [bold]pytest {os.path.relpath(tests)}[/bold]", highlight=False)
+    console.print(Text.assemble("\nLook at it: ", (f"sojourn draw {name}{folder}", "bold")))
+    console.print(Text.assemble("Test it:    ", (f"pytest {os.path.relpath(tests)}", "bold")))

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from commands.screen import Screen
 from commands.seeing import Journeys, Json
 from settings import Settings
 from workflows.check import Finding
 from workflows.check import findings as of_source
 
-console = Console()
+console = Screen()
 
 
 def check(
@@ -34,7 +34,7 @@ def check(
     elif told.findings:
         _show(told)
     else:
-        console.print(f"{told.subject}: nothing to say{told.but}.", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{told.subject}: nothing to say{told.but}.", soft_wrap=True)
     if told.findings:
         raise typer.Exit(1)
 
@@ -78,7 +78,7 @@ def _show(told: Told) -> None:
         console.print(Padding(Text(each.why), (0, 0, 0, 2)))
         console.print(Padding(Text(f"→ {each.fix}", style="green"), (0, 0, 0, 2)))
     files = len({each.file for each in told.findings})
-    console.print(f"\n{_count(len(told.findings), 'finding')} in {_count(files, 'file')}{told.but}.", highlight=False)
+    console.print(f"\n{_count(len(told.findings), 'finding')} in {_count(files, 'file')}{told.but}.")
 
 
 def _count(number: int, what: str) -> str:

@@ -19,6 +19,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from commands.screen import Screen
 from connecting import open_store
 from events.calls import Call, Clock
 from events.files import BadFile, digest, opened
@@ -72,7 +73,7 @@ def _on_disk(file: str) -> Iterator[Path]:
 
 
 async def _import(wish: Wish, file: Path, settings: Settings) -> None:
-    store, talk = open_store(settings), Console(stderr=True, soft_wrap=True)
+    store, talk = open_store(settings), Screen(stderr=True, soft_wrap=True)
     try:
         fingerprint = await asyncio.to_thread(digest, file)
         tally = await progress_of(store, fingerprint)
@@ -95,7 +96,7 @@ async def _is_wanted(wish: Wish, file: Path, fingerprint: str, tally: Tally, sto
         lines = (read(line, fingerprint, clock) for line in source.lines if line.number > tally.lines)
         would_start = await forecast(store, (call for call in lines if isinstance(call, Call)), datetime.now(UTC))
     for journey, count in would_start.items():
-        talk.print(f"{count:,} runs of {journey} would start.", highlight=False)
+        talk.print(f"{count:,} runs of {journey} would start.")
     if not would_start:
         talk.print("No run would start.")
     if wish.yes:
@@ -188,9 +189,8 @@ def _sum_up(wish: Wish, tally: Tally, talk: Console) -> None:
     talk.print(
         f"{tally.accepted:,} accepted, {tally.known:,} known already, {tally.refused:,} refused of {tally.lines:,} lines; "
         f"{tally.unknown:,} are events that no journey knows.",
-        highlight=False,
     )
     if refused:
         for each in _refusals(wish.reports_to)[:FIRST_SHOWN]:
-            talk.print(f"  line {each.line}: {each.reason}", highlight=False, markup=False)
-        talk.print(f"All refused lines are in {refused}.", highlight=False)
+            talk.print(f"  line {each.line}: {each.reason}")
+        talk.print(f"All refused lines are in {refused}.")

@@ -12,10 +12,10 @@ from typing import Annotated, TypeVar
 
 import typer
 from fastapi.encoders import jsonable_encoder
-from rich.console import Console
 from rich.table import Table
 from sqlmodel import col, select
 
+from commands.screen import Screen
 from commands.showing import show
 from connecting import connect, open_store
 from events.calls import Clock
@@ -39,7 +39,7 @@ from store.tables import Delivery, Operation, Person, Stop
 T = TypeVar("T")
 
 keys = typer.Typer(no_args_is_help=True, help="Make, list, rotate and revoke keys of the API.")
-console = Console()
+console = Screen()
 
 Reason = Annotated[str, typer.Option(help="Why; it is recorded.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
+from commands.screen import Screen
 from commands.seeing import Journeys, Json
 from loading import load
 from settings import Settings
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from store.tables import Person
     from studio.preview import Shown, Wish
 
-console = Console()
+console = Screen()
 
 
 def preview(
@@ -69,7 +69,7 @@ def preview(
     else:
         _show(shown)
     if file is not None:
-        console.print(_opened(file), markup=False, highlight=False, soft_wrap=True)
+        console.print(_opened(file), soft_wrap=True)
 
 
 async def _preview(
@@ -158,7 +158,7 @@ def _show(shown: Shown) -> None:
     if content.subject:
         console.print(Text(content.subject, style="bold"))
     console.print()
-    console.print(content.text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    console.print(content.text, soft_wrap=True)
     if content.action:
         console.print(Text.assemble("\n", (f"[{content.action}]", "bold"), f" {content.action_url}"), soft_wrap=True)
     if shown.channel == "sms":

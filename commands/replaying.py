@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
+from commands.screen import Screen
 from commands.seeing import Journeys, Json
 from loading import load
 from settings import Settings
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from studio.recording import Passed
     from studio.sampling import Sample
 
-console = Console()
-said = Console(stderr=True)
+console = Screen()
+said = Screen(stderr=True)
 
 HISTORIES = Path("tests/histories")
 Server = Annotated[bool, typer.Option("--server", help="Take runs that are open on the Temporal server of the settings.")]
@@ -107,7 +108,7 @@ def _write(kept: list[Recorded], out: Path) -> None:
     kept.sort(key=lambda one: (one.journey, one.version))
     for number, one in enumerate(kept, 1):
         write(one, out / f"{number:03}-{one.journey}-v{one.version}.json.gz")
-    console.print(f"{len(kept)} histories in {out}.", highlight=False)
+    console.print(f"{len(kept)} histories in {out}.")
 
 
 async def _sampled(settings: Settings, each: int, look: int, journey: str, passed: Passed) -> Sample:
@@ -119,8 +120,8 @@ async def _sampled(settings: Settings, each: int, look: int, journey: str, passe
 
 def _print(gate: Gate, findings: list[Finding], found: Sample | None) -> None:
     for finding in findings:
-        console.print(str(finding), style="red", markup=False, highlight=False, soft_wrap=True)
-        console.print(f"  {_people(finding, found)}", markup=False, highlight=False, soft_wrap=True)
+        console.print(str(finding), style="red", soft_wrap=True)
+        console.print(f"  {_people(finding, found)}", soft_wrap=True)
     table = Table("journey", "version", "replayed", *(["open", "looked at"] if found else []))
     for journey, version in sorted({*gate.replayed, *(found.open if found else ())}):
         counts = (found.open.get((journey, version), 0), len(found.lines.get((journey, version), ()))) if found else ()
@@ -177,7 +178,7 @@ def _plainly() -> Iterator[None]:
         words = f"Temporal at {Settings().temporal_address} does not answer as it should ({error}); see TEMPORAL_ADDRESS"
     else:
         return
-    said.print(f"[red]sojourn:[/red] {words}", highlight=False, soft_wrap=True)
+    said.print(Text.assemble(("sojourn:", "red"), f" {words}"), soft_wrap=True)
     raise typer.Exit(1)
 
 

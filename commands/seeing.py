@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from commands.screen import Screen
 from loading import load
 from settings import Settings
 from studio.paths import explored
@@ -29,7 +30,7 @@ from workflows.segments import SEGMENTS
 if TYPE_CHECKING:
     from events.audience import Audience
 
-console = Console()
+console = Screen()
 
 ENDINGS = {"mermaid": "mmd", "svg": "svg", "terminal": "txt"}
 
@@ -103,7 +104,7 @@ def _picture(form: str, name: str, picture: Graph) -> str:
             return svg(picture, name)
         case "mermaid":
             return picture.mermaid()
-    words = Console(width=100, color_system=None, record=True, file=StringIO())
+    words = Screen(width=100, color_system=None, record=True, file=StringIO())
     words.print(terminal(picture, name))
     return words.export_text()
 
@@ -121,13 +122,13 @@ def audience(
     if as_json:
         console.print_json(json.dumps(asdict(found)))
         return
-    console.print(f"{found.members} of {found.people} people are in [bold]{found.segment}[/bold].", highlight=False)
+    console.print(Text.assemble(f"{found.members} of {found.people} people are in ", (found.segment, "bold"), "."))
     table = Table("state", "members")
     for state, count in found.states.items():
         table.add_row(state, str(count))
     console.print(table)
     if found.sample:
-        console.print("Among them: " + ", ".join(found.sample), markup=False, highlight=False)
+        console.print("Among them: " + ", ".join(found.sample))
 
 
 async def _audience(name: str, sample: int, at: str) -> Audience:

@@ -14,9 +14,10 @@ from typing import Annotated, Any
 import httpx
 import typer
 from pydantic_core import from_json
-from rich.console import Console
+from rich.text import Text
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
+from commands.screen import Screen
 from commands.seeing import Journeys, journey_named
 from connecting import connect, open_store
 from demo.standing import Runs, Waiting
@@ -27,7 +28,7 @@ from studio.trial import USER, BadTry, Choice, Trial, Tried, event_of
 from workflows.clock import in_words, zone
 from workflows.definition import Definition, Event
 
-console = Console()
+console = Screen()
 
 BANNER = "This is a try of the journey {journey}, with its waits cut short."
 
@@ -92,9 +93,9 @@ async def _play(options: Options, tried: Tried, pause: float) -> None:
 
 async def _tell(trial: Trial, up: House, pause: float) -> None:
     definition, where = trial.tried.definition, str(trial.tried.context.get("timezone", "UTC"))
-    console.print(f"[bold]{definition.name}[/bold] begins on {trial.tried.trigger.name}", highlight=False)
+    console.print(Text.assemble((definition.name, "bold"), f" begins on {trial.tried.trigger.name}"))
     if not up.settings.live:
-        console.print(f"Messages stay on this machine: {up.url}/mailbox", highlight=False)
+        console.print(f"Messages stay on this machine: {up.url}/mailbox")
     told = partial(_message, where)
     await trial.play(partial(_asked if sys.stdin.isatty() else _not_asked, trial, where, pause), told)
     console.print("It is over.")
@@ -105,7 +106,7 @@ async def _tell(trial: Trial, up: House, pause: float) -> None:
 def _message(where: str, message: Mapping[str, Any]) -> None:
     became = message["status"] + (f": {message['reason']}" if message["reason"] else "")
     at = datetime.fromisoformat(message["at"])
-    console.print(f"  {_at(at, where)}  {message['channel']} {message['template']}: {became}", highlight=False, markup=False)
+    console.print(f"  {_at(at, where)}  {message['channel']} {message['template']}: {became}")
 
 
 def _stands(waiting: Waiting, where: str) -> str:
@@ -117,7 +118,7 @@ def _stands(waiting: Waiting, where: str) -> str:
 
 async def _not_asked(trial: Trial, where: str, pause: float, waiting: Waiting, heard: list[str]) -> Choice:
     """Let time pass, a moment later."""
-    console.print(_stands(waiting, where), style="dim", highlight=False, markup=False)
+    console.print(_stands(waiting, where), style="dim")
     if waiting.due is None:
         raise BadTry("the run is paused, and there is nobody here to say what is to happen")
     await asyncio.sleep(pause)
@@ -126,7 +127,7 @@ async def _not_asked(trial: Trial, where: str, pause: float, waiting: Waiting, h
 
 async def _asked(trial: Trial, where: str, pause: float, waiting: Waiting, heard: list[str]) -> Choice:
     """Ask what is to happen: nothing, so that time passes, or an event, with properties if there are any to tell."""
-    console.print(_stands(waiting, where), style="dim", highlight=False, markup=False)
+    console.print(_stands(waiting, where), style="dim")
     while True:
         said = await asyncio.to_thread(input, f"    Enter lets time pass; or what happens ({', '.join(heard)}): ")
         if not said.strip():
@@ -135,7 +136,7 @@ async def _asked(trial: Trial, where: str, pause: float, waiting: Waiting, heard
         try:
             return Choice(_event(trial, name.strip(), brace + properties))
         except (BadTry, typer.BadParameter) as error:
-            console.print(f"    {error}", style="red", highlight=False, markup=False)
+            console.print(f"    {error}", style="red")
 
 
 def _event(trial: Trial, name: str, properties: str) -> Event:

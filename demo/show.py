@@ -15,6 +15,7 @@ import httpx
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 from sqlalchemy import func
 from sqlmodel import col, select
 
@@ -46,7 +47,7 @@ async def show(up: House, console: Console) -> None:
     console.print(_outcomes(await _count(store)))
     run = await _worth_opening(store)
     if run is not None:
-        console.print(f"[bold]A run worth opening[/bold]  {up.settings.ui_url(run.workflow_id)}", soft_wrap=True)
+        console.print(Text.assemble(("A run worth opening", "bold"), f"  {up.settings.ui_url(run.workflow_id)}"), soft_wrap=True)
     await store.close()
 
 

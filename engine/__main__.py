@@ -4,6 +4,7 @@ import sys
 import time
 
 from rich.console import Console
+from rich.text import Text
 
 from engine.build import UI, built
 from engine.cache import Report
@@ -20,12 +21,12 @@ def main() -> int:
 
         def report(message: str) -> None:
             status.update(message)
-            console.print(f"[dim]{time.monotonic() - started:4.0f} s[/dim]  {message}")
+            console.print(Text.assemble((f"{time.monotonic() - started:4.0f} s", "dim"), f"  {message}"))
 
         try:
             where = supplied(report)
         except EngineError as error:
-            console.print(f"[red]engine:[/red] {error}")
+            console.print(Text.assemble(("engine:", "red"), f" {error}"))
             return 1
     console.print(f"Temporal: {where}")
     return 0

@@ -16,11 +16,11 @@ def show(found: Explored, console: Console) -> None:
     """Print the paths, each with its answers, its messages, and the longest it may take."""
     table = Table("", "path", "messages", "at the longest", title_justify="left", show_lines=True)
     for number, path in enumerate(found.paths, 1):
-        longest = in_words(path.longest) + (f"\n[dim]{path.end}[/dim]" if path.end != "end" else "")
+        longest = Text.assemble(in_words(path.longest), (f"\n{path.end}" if path.end != "end" else "", "dim"))
         table.add_row(str(number), _answers(path), "\n".join(path.messages) or Text("none", style="dim"), longest)
     console.print(table)
     for line in remarks(found):
-        console.print(line, style="dim", highlight=False, markup=False)
+        console.print(line, style="dim")
 
 
 def remarks(found: Explored) -> list[str]:

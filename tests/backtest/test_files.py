@@ -13,6 +13,7 @@ import pytest
 import backtest.cutting as cutting
 from events.files import BadFile, Line
 from tests.backtest.conftest import AT, Backtest, joined, known, pushed
+from tests.pages import ROOT, run
 
 CSV = """type,userId,event,timestamp,properties.project,properties.area,properties.note
 track,ada,Project Joined,2025-01-06T12:00:00Z,flask,src,"two
@@ -106,3 +107,19 @@ def test_an_anonymous_visitor_and_who_they_turn_out_to_be_are_one_person(backtes
     lives = backtest.lives("onboarding", backtest.write("calls.jsonl", calls), "--to", "2025-02-01")
     ended = {life["person"]: [(run["entered"][:10], len(run["messages"])) for run in life["runs"]] for life in lives}
     assert ended == {"ada": [("2025-01-06", 1)], "bo": [("2025-01-09", 2)], "carla": [("2025-01-07", 1)]}
+
+
+def test_what_people_and_events_are_called_acts_neither_on_the_terminal_nor_on_the_page(backtest: Backtest) -> None:
+    odd = "[/red]\x1b[2J<b>"
+    last_moment = joined(odd, "9999-12-31T23:00:00Z")  # no wait ends after it, so the journey fails there
+    calls = [joined("ada", "0001-01-01T00:00:00Z"), pushed(odd, AT) | {"event": odd}, last_moment]
+    backtest.write("calls.jsonl", [*calls, pushed("ada", "9999-12-31T23:59:59.999999Z")])
+    command = ["sojourn", "backtest", "onboarding", "calls.jsonl", "--journeys", str(ROOT / "journeys"), "--report", "page.html"]
+    told = " ".join(run([*command, "--work", "work"], backtest.folder).split())
+    assert "0001-01-01 to 9999-12-31, 4 calls of 2 people" in told
+    assert "1 life ended with an error, such as [/red]␛[2J<b>'s: OverflowError" in told
+    assert "events that no journey knows, 1 in all: [/red]␛[2J<b> (1)" in told
+    page = (backtest.folder / "page.html").read_text()
+    assert "&lt;b&gt; (1)" in page
+    assert "<b>" + " (1)" not in page
+    assert "Runs begun a year" in " ".join(page.split())

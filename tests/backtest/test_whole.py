@@ -139,6 +139,7 @@ def test_what_is_broken_off_leaves_neither_a_process_nor_a_thread_behind() -> No
     ("journey", "events", "options", "said"),
     [
         ("nothing", str(EXCERPT), [], "there is no journey 'nothing' in"),
+        ("[/bold]", str(EXCERPT), [], "there is no journey '[/bold]' in"),
         ("onboarding", "nowhere.jsonl", [], "nowhere.jsonl cannot be read: No such file"),
         ("onboarding", str(EXCERPT), ["--against", "nowhere.py"], "there is no file or folder nowhere.py"),
         ("onboarding", str(EXCERPT), ["--from", "soon"], "neither a day such as 2025-01-31 nor a moment"),
