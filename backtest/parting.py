@@ -51,7 +51,7 @@ class Known:
             self.lines + other.lines,
             self.calls + other.calls,
             self.refused + other.refused,
-            (self.shown + other.shown)[:SHOWN],
+            sorted(self.shown + other.shown)[:SHOWN],  # the first of the file, whichever piece was done first
             min((each for each in (self.first, other.first) if each is not None), default=None),
             max((each for each in (self.last, other.last) if each is not None), default=None),
             self.addressed or other.addressed,

@@ -112,8 +112,7 @@ class Tally:
                 before = key
 
     def _show(self, error: str, some: Iterable[str]) -> None:
-        shown = self.examples.setdefault(error, [])
-        shown += [each for each in some if each not in shown][: SHOWN - len(shown)]
+        self.examples[error] = sorted({*self.examples.get(error, []), *some})[:SHOWN]  # the same, whichever part was done first
 
     def in_order(self) -> list[str]:
         """Return the steps, each after those that runs came to before it; where that leaves a choice, or none, by place."""

@@ -6,6 +6,7 @@ import csv
 import gzip
 import hashlib
 import io
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,6 +133,8 @@ def header_of(names: list[str]) -> Header:
         nobodys = "there is no column userId, anonymousId, traits.email or traits.phone"
         said = f"the columns {', '.join(unknown)} are not known" if unknown else nobodys
         raise BadFile(f"line 1: {said}; there are {', '.join(PLAIN)}, and properties.NAME, traits.NAME, context.NAME")
+    if twice := sorted(name for name, count in Counter(map(".".join, header)).items() if count > 1):
+        raise BadFile(f"line 1: there are several columns {', '.join(twice)}; leave one of each")
     return header
 
 
@@ -141,7 +144,7 @@ def _is_known(path: list[str]) -> bool:
 
 def _row(number: int, header: Header, row: list[str]) -> Line:
     if len(row) != len(header):
-        return Line(number, {}, f"it has {len(row)} cells, and the header {len(header)}")
+        return Line(number, {}, f"it has {len(row)} {'cell' if len(row) == 1 else 'cells'}, and the header {len(header)}")
     call: dict[str, Any] = {}
     for path, cell in zip(header, row, strict=True):
         if cell == "":
@@ -152,6 +155,8 @@ def _row(number: int, header: Header, row: list[str]) -> Line:
             place = place.setdefault(name, {})
             if not isinstance(place, dict):
                 return Line(number, {}, f"{'.'.join(path)}: another column gives {name!r} a value of its own")
+        if last in place:
+            return Line(number, {}, f"{'.'.join(path)}: other columns give it parts")
         place[last] = cell if path[0] in PLAIN else _value(cell)
     try:
         return Line(number, fit(call), length=sum(map(len, row)))

@@ -19,6 +19,7 @@ from backtest.lives import EVERYWHERE
 from backtest.living import Task, tally_of
 from backtest.records import micros
 from backtest.running import Workers, live_all, sort_file
+from backtest.whole import WORTH_IT
 from tests.backtest.conftest import Backtest, joined, known, pushed
 from tests.pages import ROOT, environment
 from workflows.simulate import START
@@ -99,6 +100,21 @@ def test_a_version_is_no_different_from_itself(backtest: Backtest) -> None:
     compared = found["compared"]
     assert (compared["moved"], compared["otherwise"], compared["here"], compared["there"], compared["examples"]) == (0, 0, 0, 0, [])
     assert compared["alike"] == found["here"]["written_to"]
+
+
+def test_any_number_of_processes_says_the_same(backtest: Backtest) -> None:
+    wide = {"context": {"note": "x" * 4_000}}  # so that it is worth several
+    calls: list[dict[str, Any] | str] = []
+    for number in range(1_200):
+        late = "9999-12-31T23:00:00Z" if number % 100 == 7 else f"2025-01-{1 + number % 28:02d}T12:00:00Z"  # fails the journey
+        calls += [joined(f"user-{number}", late, **wide), pushed(f"user-{number}", late, **wide)]
+        calls += ["no call"] if number % 3 == 0 else []
+    events = backtest.write("calls.jsonl", calls)
+    assert events.stat().st_size > WORTH_IT
+    alone, together = (backtest("onboarding", events, "--processes", count) for count in ("1", "2"))
+    assert together == alone
+    assert alone["here"]["broken"][0]["people"] == 12
+    assert [each["line"] for each in alone["events"]["refused_such_as"]] == [3 + 7 * number for number in range(20)]
 
 
 def test_what_was_interrupted_goes_on_where_it_was(tmp_path: Path) -> None:

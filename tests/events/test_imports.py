@@ -161,6 +161,32 @@ def test_a_csv_with_a_column_that_nobody_knows_is_refused_as_a_whole(imports: Im
         imports(tmp_path / "calls.csv")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("userId,event,userId\nada,seen,bo\n", "line 1: there are several columns userId; leave one of each"),
+        ("userId,event,traits.plan, traits.plan\nada,seen,a,b\n", "line 1: there are several columns traits.plan; leave one"),
+    ],
+)
+def test_a_csv_with_two_columns_of_one_name_is_refused_as_a_whole(imports: Imports, tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "calls.csv").write_text(text)
+    with pytest.raises(BadFile, match=said):
+        imports(tmp_path / "calls.csv")
+
+
+def test_a_column_and_one_of_its_parts_do_not_overwrite_each_other(imports: Imports, tmp_path: Path) -> None:
+    rows = (
+        "userId,event,properties.basket,properties.at.day,properties.at\nada,Basket Filled,b,1,\nada,Basket Filled,b,1,noon\nbo\n"
+    )
+    (tmp_path / "calls.csv").write_text(rows)
+    told = imports(tmp_path / "calls.csv")
+    assert report(f"{tmp_path}/calls.csv.refused.jsonl") == [
+        (3, "properties.at: other columns give it parts"),
+        (4, "it has 1 cell, and the header 5"),
+    ]
+    assert told["accepted"] == 1
+
+
 def test_a_file_that_is_imported_again_changes_nothing_zipped_or_by_another_name(imports: Imports, tmp_path: Path) -> None:
     file = jsonl(tmp_path / "calls.jsonl", [FILLED, FILLED])
     imports(file)
