@@ -103,7 +103,7 @@ def test_a_version_is_no_different_from_itself(backtest: Backtest) -> None:
 
 
 def test_any_number_of_processes_says_the_same(backtest: Backtest) -> None:
-    wide = {"context": {"note": "x" * 4_000}}  # so that it is worth several
+    wide: dict[str, Any] = {"context": {"note": "x" * 4_000}}  # so that it is worth several
     calls: list[dict[str, Any] | str] = []
     for number in range(1_200):
         late = "9999-12-31T23:00:00Z" if number % 100 == 7 else f"2025-01-{1 + number % 28:02d}T12:00:00Z"  # fails the journey
