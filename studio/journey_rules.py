@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from studio.paths import Path, explored
 from workflows.check import Finding
 from workflows.definition import EVENTS, Definition, Event, newest
 from workflows.given import Given, given
@@ -22,6 +23,7 @@ from workflows.wording import Value, Wording
 HAPPENS = {"sms": (MessageBounced, MessageDelivered, MessageReplied), "push": (), "in_app": (), "webhook": ()}  # to mail, all
 ASIDE = ("isinstance", "hasattr", "getattr")
 MARGIN = timedelta(days=1)  # by which a moment has to be over to be past in every zone
+RUNS = 500  # of a journey, to look for one that fails
 Complaint = tuple[int, str, str]  # line, why, and what to write instead
 
 
@@ -194,7 +196,26 @@ def undeclared_topic(read: Read) -> Iterator[Complaint]:
                 yield read.line, f"topic {topic!r} of this journey is not among those that the policy declares", fix
 
 
-RULES: tuple[Callable[[Read], Iterator[Complaint]], ...] = (unknown_event, unknown_field, dead_wait, undeclared_topic)
+def failing_path(read: Read) -> Iterator[Complaint]:
+    """Where a journey's own code raises, whoever comes that way stands still until it is mended."""
+    found = explored(read.definition, RUNS)
+    for line, path in {path.fails: path for path in reversed(found.paths) if path.fails and not path.made_up}.items():
+        if not found.unfit and line is not None:
+            yield line, f"{_way(path)}it ends with {path.end}", "mend it, or ask first whether it can be done"
+
+
+def _way(path: Path) -> str:
+    """Say by which answers a run comes to where it fails."""
+    return f"after {', '.join(f'{each.step}: {each.answer}' for each in path.answers)}, " if path.answers else ""
+
+
+RULES: tuple[Callable[[Read], Iterator[Complaint]], ...] = (
+    unknown_event,
+    unknown_field,
+    dead_wait,
+    undeclared_topic,
+    failing_path,
+)
 
 
 def findings(journeys: Sequence[Definition[Any]], now: datetime) -> set[Finding]:
@@ -204,6 +225,11 @@ def findings(journeys: Sequence[Definition[Any]], now: datetime) -> set[Finding]
     return {
         Finding(read.code.source.file, line, rule.__name__.replace("_", "-"), why, fix)
         for read in reads
-        for rule in RULES
-        for line, why, fix in rule(read)
+        for rule, (line, why, fix) in _complaints(read)
     }
+
+
+def _complaints(read: Read) -> list[tuple[Callable[[Read], Iterator[Complaint]], Complaint]]:
+    """Ask one journey all the rules; where it fails only if nothing else is wrong, for that may be why."""
+    found = [(rule, each) for rule in RULES if rule is not failing_path for each in rule(read)]
+    return found or [(failing_path, each) for each in failing_path(read)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,13 +11,14 @@ from itertools import groupby, islice
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from studio.samples import TRIGGERS, Samples
+from studio.samples import ANY, TRIGGERS, Samples
 from workflows.clock import EVERY_DAY, Day
 from workflows.definition import Definition, Event
 from workflows.journey import Journey
 from workflows.messages import Message
 from workflows.run import Receipt, User
 from workflows.segments import Segment
+from workflows.terms import bounded, moment_of, weighted
 
 START = datetime(2025, 1, 6, 12, tzinfo=UTC)
 ROUNDS = 12  # of a loop, beyond which it is taken to go on so
@@ -40,7 +42,8 @@ class Answer:
 class Path:
     """One way through: the answers, the messages, the longest it may take, and how it ends. `waiting` is what sends may add to it.
 
-    Ways that differ by nothing but how often they go through a loop are one.
+    Ways that differ by nothing but how often they go through a loop are one. `fails` is the line of the journey at which its own
+    code raises, if it does; `made_up`, that a trait was given a value that the code names nowhere.
     """
 
     answers: tuple[Answer, ...]
@@ -48,6 +51,8 @@ class Path:
     longest: timedelta
     waiting: timedelta
     end: str
+    fails: int | None = None
+    made_up: bool = False
 
 
 @dataclass
@@ -60,6 +65,7 @@ class Explored:
     loops: bool = False
     whole: bool = True
     notes: list[str] = field(default_factory=list)
+    unfit: frozenset[str] = frozenset()  # fields for which no value was found that fits
 
 
 class _Script:
@@ -85,26 +91,26 @@ class _OnAndOn(BaseException):
     """The path has gone through a loop often enough."""
 
 
-def explored(definition: Definition[Any]) -> Explored:
+def explored(definition: Definition[Any], most: int = MOST) -> Explored:
     """Run a journey with each possible answer. What it sends is taken to go out, unless its code asks whether it did.
 
-    Where there are too many paths, those come first that have the fewest answers other than the usual.
+    Where there are too many paths for so many runs, those come first that have the fewest answers other than the usual.
     """
     found, samples = Explored(definition.name, tuple(sorted(definition.exit_names))), Samples(definition)
     walked, following = dict[tuple[int, ...], Path](), deque[tuple[int, ...]]([()])
-    for _ in range(MOST):
+    for _ in range(most):
         if not following:
             break
         script = _Script(following.popleft())
         if (path := _walk(definition, samples, script, found)) is not None:
             walked[tuple(script.taken)] = path
-        following.extend(islice(script.departures(), MOST - len(following)))
-    found.whole = not following
+        following.extend(islice(script.departures(), most - len(following)))
+    found.whole, found.unfit = not following, frozenset(samples.unfit)
     found.paths = _folded([walked[taken] for taken in sorted(walked)])
     if samples.compares("now"):
         found.notes.append(f"the code asks what time it is: these are the ways of whoever begins on a {START:%A} at {START:%H:%M}")
     found.notes += [
-        f"no value was found that fits {each}: a way that only another opens is not here" for each in sorted(samples.unfit)
+        f"no value was found that fits {each}: a way that only another opens is not here" for each in sorted(found.unfit)
     ]
     return found
 
@@ -115,15 +121,23 @@ def _walk(definition: Definition[Any], samples: Samples, script: _Script, found:
     journey = _Walked(definition, trigger, samples, script, found)
     if len(definition.triggers) > 1 or samples.told(trigger):
         journey.answers.append(Answer("starts on", trigger.name + samples.told(trigger)))
+    end, fails = "end", None
     try:
         _run(cast("Coroutine[None, None, None]", definition.function(journey, trigger)))
-        end = "end"
     except _OnAndOn:
         found.loops = True
         return None
     except Exception as error:  # a journey's own code may raise anything, and that is worth knowing
-        end = f"{type(error).__name__}: {error}"
-    return Path(tuple(journey.answers), tuple(journey.sent.values()), journey.elapsed, journey.waiting, end)
+        end, fails = f"{type(error).__name__}: {error}".rstrip(": "), _line(error, definition)
+    sent = tuple(journey.sent.values())
+    return Path(tuple(journey.answers), sent, journey.elapsed, journey.waiting, end, fails, journey.traits_made_up)
+
+
+def _line(error: Exception, definition: Definition[Any]) -> int:
+    """Return the line of the journey at which it came to an error, which may have arisen further in."""
+    code = definition.function.__code__
+    lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code is code]
+    return lines[-1] if lines else code.co_firstlineno
 
 
 def _run(coroutine: Coroutine[None, None, None]) -> None:
@@ -167,6 +181,10 @@ class _Walked(Journey):
     @property
     def traits(self) -> Mapping[str, Any]:
         return self._traits
+
+    @property
+    def traits_made_up(self) -> bool:
+        return self._traits.made_up
 
     @property
     def now(self) -> datetime:
@@ -218,7 +236,7 @@ class _Walked(Journey):
             self._note(f"no {kind.name} was found that its `where` takes: what follows one is not here")
         options: list[Event | None] = [event for some in known.values() for event in some]
         chosen = [*options, None][self._script.choose(len(options) + 1)]
-        self._pass(within, frozenset(events if where is None and of is None else ()))
+        self._pass(bounded(within), frozenset(events if where is None and of is None else ()))
         came = "not in time" if chosen is None else chosen.name if len(events) > 1 else "happened"
         self.answers.append(Answer(names, came + (self._samples.told(chosen) if chosen is not None else "")))
         if chosen is not None:
@@ -227,19 +245,20 @@ class _Walked(Journey):
 
     async def sleep(self, duration: timedelta, *, key: str | None = None) -> None:
         self._step(key or "sleep")
-        self._pass(duration)
+        self._pass(bounded(duration))
 
     async def until(
         self, moment: time | datetime, *, on: Collection[Day] = EVERY_DAY, spread: timedelta = ZERO, key: str | None = None
     ) -> None:
         self._step(key or "until")
+        moment_of(moment, self.now, self.zone, on, spread)  # which refuses what is no moment
         self._pass((moment - self.now if isinstance(moment, datetime) else _longest(on)) + spread)
 
     async def split(
         self, experiment: str, variants: Mapping[str, Any], weights: Mapping[str, int] | None = None, *, key: str | None = None
     ) -> Any:
         self._step(key or f"split:{experiment}")
-        possible = [name for name in variants if (weights or {}).get(name, 1)]
+        possible = [name for name, weight in weighted(experiment, variants, weights).items() if weight]
         chosen = possible[self._script.choose(len(possible))]
         self.answers.append(Answer(experiment, chosen))
         return variants[chosen]
@@ -294,11 +313,13 @@ class _Traits(Mapping[str, Any]):
 
     def __init__(self, samples: Samples, script: _Script, answers: list[Answer]) -> None:
         self._samples, self._script, self._answers, self._known = samples, script, answers, dict[str, Any]()
+        self.made_up = False
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._known:
             possible = self._samples.traits(name)
             value = self._known[name] = possible[self._script.choose(len(possible))]
+            self.made_up |= value == ANY
             self._answers.append(Answer(f"trait {name}", "none" if value is None else repr(value)))
         if self._known[name] is None:
             raise KeyError(name)
@@ -351,7 +372,7 @@ def _one(same: Sequence[Path]) -> Path:
     answers = (_either(each) for each in zip(*(path.answers for path in same), strict=True))
     longest, wordy = max(same, key=lambda each: each.longest), max(same, key=lambda each: len(each.messages))
     waiting = max(each.waiting for each in same)
-    return Path(tuple(answers), wordy.messages, longest.longest, waiting, longest.end)
+    return replace(longest, answers=tuple(answers), messages=wordy.messages, waiting=waiting)
 
 
 def _either(answers: Sequence[Answer]) -> Answer:

@@ -16,7 +16,8 @@ from workflows.source import code_of, names_of, resolve
 MOST = 400  # combinations of values that are tried for one event
 KEPT = 8  # examples of one event that are gone on with
 TRIGGERS = 16  # examples of what a journey starts on
-PLAIN: tuple[Any, ...] = ("", "some", 0, 1, 1.5, True, datetime(2025, 1, 6, 12, tzinfo=UTC), timedelta(days=1), [], {}, None)
+ANY = "some"  # what a trait is that the code compares with nothing
+PLAIN: tuple[Any, ...] = ("", ANY, 0, 1, 1.5, True, datetime(2025, 1, 6, 12, tzinfo=UTC), timedelta(days=1), [], {}, None)
 
 
 class Samples:
@@ -52,7 +53,7 @@ class Samples:
         """Return what a trait may be: not there, or one of the values that it is compared with."""
         compared = [constants for parts in self._comparisons if name in (constants := _constants(parts))]
         values = [value for constants in compared for value in constants if value != name]
-        return [None, *dict.fromkeys(values or ["some"])]
+        return [None, *dict.fromkeys(values or [ANY])]
 
     def of_user(self, name: str, usual: str) -> list[str]:
         """Return what a person's zone or locale may be: the usual, or what the journey compares it with."""

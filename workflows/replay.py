@@ -185,6 +185,14 @@ def shared_state(source: Source) -> Iterator[Complaint]:
             yield node, f"{ast.unparse(node)} changes {name}, which all runs share", "keep it in a variable of the journey"
 
 
+def endless_loop(source: Source) -> Iterator[Complaint]:
+    """A loop that comes to no verb and changes nothing that it asks holds up its worker for good."""
+    for code, node in _journey_nodes(source):
+        if isinstance(node, ast.While) and _is_endless(node, code.j):
+            said = f"`while {ast.unparse(node.test)}` goes round for ever: nothing happens to a run but in its verbs"
+            yield node, said, f"wait in it, as `await {code.j}.wait_for(..., within=...)`"
+
+
 RULES: tuple[Callable[[Source], Iterator[Complaint]], ...] = (
     forbidden_import,
     wall_clock,
@@ -201,6 +209,7 @@ RULES: tuple[Callable[[Source], Iterator[Complaint]], ...] = (
     foreign_await,
     passed_on,
     shared_state,
+    endless_loop,
 )
 
 
@@ -246,6 +255,19 @@ def _is_naive(source: Source, call: ast.Call) -> bool:
         case ast.Call(func=ast.Attribute(attr="replace"), keywords=keywords):
             return any(keyword.arg == "tzinfo" and _is_none(keyword.value) for keyword in keywords)
     return False
+
+
+def _is_endless(loop: ast.While, j: str) -> bool:
+    """Say whether a loop surely never ends: nothing leaves it, and what it asks is the journey's, a constant, or left as it is."""
+    inner = [each for statement in loop.body for each in ast.walk(statement)]
+    calls = [each for each in ast.walk(loop.test) if isinstance(each, ast.Call | ast.NamedExpr)]
+    if any(isinstance(each, ast.Await | ast.Break | ast.Return | ast.Raise) for each in inner):
+        return False
+    if not all(isinstance(each, ast.Call) and ast.unparse(each.func).startswith(f"{j}.") for each in calls):
+        return False
+    asked = {each.id for each in ast.walk(loop.test) if isinstance(each, ast.Name)} - {j}
+    touched = {each.id for each in inner if isinstance(each, ast.Name)}
+    return not asked & touched and not (isinstance(loop.test, ast.Constant) and not loop.test.value)
 
 
 def _is_none(node: ast.expr) -> bool:

@@ -83,6 +83,19 @@ BAD_JOURNEYS: Sequence[tuple[str, str]] = (
         ),
     ),
     ("undeclared-topic", body("await j.send(Email('a'))", "@journey()  #!", TOPICS)),
+    ("failing-path", body("await j.sleep(3)  #!")),
+    ("failing-path", body("await j.wait_for(Pushed, within=3)  #!")),
+    ("failing-path", body("await j.send('welcome')  #!")),
+    ("failing-path", body("await j.split('copy', {'a': 'a', 'b': 'b'}, {'a': 1})  #!")),
+    ("failing-path", body("await j.until(time(9, tzinfo=UTC))  #!")),
+    ("failing-path", body("await j.send(Email('a', {'in': joined.aera}))  #!")),
+    ("failing-path", body("if j.traits['plan'] == 'pro':  #!\n    return")),
+    ("failing-path", body("if joined.area == 'docs':\n    later = none + 1  #!\nawait j.sleep(DAY)")),
+    ("failing-path", body("pushed = await j.wait_for(Pushed, within=DAY)\nawait j.send(Email('a', {'in': pushed.area}))  #!")),
+    (
+        "failing-path",
+        body("await j.send(Email('a', {'in': short(joined)}))  #!", before="def short(it: Event) -> str:\n    return it.nme"),
+    ),
     ("undeclared-topic", body("await j.send(Email('a', topic='comunity'))  #!", "@journey(topic='community')", TOPICS)),
 )
 
@@ -117,6 +130,23 @@ await j.send(Email("d", topic=f"{joined.area}"))
 await j.send(Email("e", transactional=joined.area == "x"))""",
         "@journey()",
         TOPICS,
+    ),
+    "code that asks before it does": body(
+        """
+pushed = await j.wait_for(Pushed, within=DAY)
+area = pushed.area if pushed else "nothing"
+if j.traits.get("age", 0) + 1 > 18 and "plan" in j.traits and j.traits["plan"].startswith("pro"):
+    await j.send(Email("a", {"in": area.split("-")[0]}))
+first = next(iter(j.seen(Pushed)), None)
+rounds = 0
+while rounds < 3:
+    rounds += 1
+while not j.seen(Gone):
+    await j.sleep(DAY)"""
+    ),
+    "a field for which no value is found": body(
+        "if joined.code:\n    await j.send(Email('a', {'n': int(joined.code[3:])}))",
+        before="from pydantic import Field\n\nclass Joined(Event, name='Joined (by code)'):\n    code: str = Field(pattern='[a-z]{3}[0-9]{9}')",
     ),
     "topics where none are declared": body("await j.send(Email('a'))", "@journey(topic='whatever')"),
 }

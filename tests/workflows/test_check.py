@@ -96,6 +96,24 @@ def untried(*tried: str, input: str = "") -> str:
     counts.update({"a": 1})
     return next((area for area in tried if area not in counts), "")"""
     ),
+    "loops that end, or wait": body(
+        """
+left = 3
+while left > 0:
+    left -= 1
+while True:
+    if await j.wait_for(ProjectCreated, within=DAY):
+        break
+areas = [event.id for event in j.seen(ProjectCreated)]
+while areas:
+    areas.pop()
+while (at := left) < 3:
+    left = at + 1
+while j.now < signed_up.at:
+    await j.sleep(DAY)
+while False:
+    pass"""
+    ),
     "an import for the type checker": file(
         """
 from typing import TYPE_CHECKING
