@@ -146,7 +146,8 @@ while not j.seen(Gone):
     ),
     "a field for which no value is found": body(
         "if joined.code:\n    await j.send(Email('a', {'n': int(joined.code[3:])}))",
-        before="from pydantic import Field\n\nclass Joined(Event, name='Joined (by code)'):\n    code: str = Field(pattern='[a-z]{3}[0-9]{9}')",
+        before="from pydantic import Field\n\n"
+        "class Joined(Event, name='Joined (by code)'):\n    code: str = Field(pattern='[a-z]{3}[0-9]{9}')",
     ),
     "topics where none are declared": body("await j.send(Email('a'))", "@journey(topic='whatever')"),
 }
