@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from string import Template
 
 SCAFFOLD = Path(__file__).parent / "scaffold"
+OTHERS = ("events", "segments", "policy")
 EVENTS = '"""What people do in our product."""\n\nfrom workflows.definition import Event\n'
 
 
@@ -28,8 +30,11 @@ class Planned:
 
 def plan(name: str, journeys: Path, tests: Path) -> Planned:
     """Plan a journey of that name. Raises NoScaffold for a name that is none, and where one of its files is there already."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name) or iskeyword(name) or name in ("events", "segments", "policy"):
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,40}", name):
         raise NoScaffold(f"{name!r} is no name for a journey: write it in snake_case, such as winback")
+    if iskeyword(name) or hasattr(builtins, name) or name in OTHERS:
+        whose = "a file of the folder that holds no journey" if name in OTHERS else "a word of Python's own"
+        raise NoScaffold(f"{name!r} is no name for a journey: it is {whose}; choose another, such as winback")
     words = {
         "name": name,
         "Name": "".join(part.title() for part in name.split("_")),

@@ -92,7 +92,14 @@ def test_a_new_journey_checks_tests_and_draws_as_it_is_and_overwrites_nothing(tm
     run(["pytest", "-q", "-p", "no:cacheprovider", "proofs"], tmp_path)
 
 
-@pytest.mark.parametrize("name", ["Win-back", "", "2nd", "class", "events", "a" * 60])
-def test_what_is_no_name_of_a_journey_begins_none(name: str, tmp_path: Path) -> None:
-    with pytest.raises(NoScaffold, match="is no name for a journey"):
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        *((name, "write it in snake_case") for name in ("Win-back", "", "2nd", "a" * 60)),
+        *((name, "it is a word of Python's own") for name in ("class", "len")),
+        ("events", "it is a file of the folder that holds no journey"),
+    ],
+)
+def test_what_is_no_name_of_a_journey_begins_none(name: str, why: str, tmp_path: Path) -> None:
+    with pytest.raises(NoScaffold, match=f"is no name for a journey: {why}"):
         plan(name, tmp_path, tmp_path)
