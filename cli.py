@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import signal
-import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +18,7 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from commands.screen import Screen
+from commands.sentences import sentence
 from loading import load
 from settings import DEVELOPMENT_ADMIN_KEY, DEVELOPMENT_WRITE_KEY, Settings
 
@@ -48,17 +48,6 @@ COMMANDS = {
     "suppressions": "addressing:suppressions",
     "endpoints": "addressing:endpoints",
 }
-# Errors that a user can mend, and where they are from: who has not loaded that meets none of them.
-MENDABLE = {
-    "backtest.keeping": "UnderWay",
-    "backtest.running": "Died",
-    "engine.errors": "EngineError",
-    "events.files": "BadFile",
-    "loading": "NoJourneys BadJourneys",
-    "studio.recorded": "BadHistory",
-    "studio.scaffolding": "NoScaffold",
-    "studio.trial": "BadTry",
-}
 
 
 class Commands(TyperGroup):
@@ -73,7 +62,9 @@ class Commands(TyperGroup):
         module, _, name = COMMANDS[cmd_name].partition(":")
         found = getattr(import_module(f"commands.{module}"), name)
         if isinstance(found, typer.Typer):
-            return get_group(found)
+            group = get_group(found)
+            group.name = cmd_name
+            return group
         alone = typer.Typer(add_completion=False)
         alone.command(name=cmd_name)(found)
         return get_command(alone)
@@ -173,17 +164,10 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        if not _is_mendable(error):
+        if (said := sentence(error)) is None:
             raise
-        Screen(stderr=True).print(Text.assemble(("sojourn:", "red"), f" {error}"), soft_wrap=True)
+        Screen(stderr=True).print(Text.assemble(("sojourn:", "red"), f" {said}"), soft_wrap=True)
         raise SystemExit(1) from None
-
-
-def _is_mendable(error: Exception) -> bool:
-    """Say whether it is told in a sentence, without where in our code it arose. A TypeError is a declaration's, with its place."""
-    met = {module: names.split() for module, names in MENDABLE.items() if module in sys.modules}
-    known = [getattr(sys.modules[module], name) for module, names in met.items() for name in names]
-    return isinstance(error, tuple(known)) or (isinstance(error, TypeError) and ":" in str(error))
 
 
 def _up(options: Any, *, play: bool, leave: bool = False) -> None:

@@ -158,6 +158,13 @@ class Settings(BaseSettings):
     sandbox: bool = False  # run workflow code in Temporal's sandbox
     continue_after: int | None = None  # steps after which a run continues as new; by Temporal's suggestion unless set
 
+    @field_validator("database_url")
+    @classmethod
+    def _is_a_store_of_ours(cls, url: str) -> str:
+        if not url.startswith(("sqlite+aiosqlite:///", "postgresql+asyncpg://")):
+            raise ValueError("write sqlite+aiosqlite:///FILE or postgresql+asyncpg://user:password@host:port/name")
+        return url
+
     @field_validator("zone")
     @classmethod
     def _known_zone(cls, name: str) -> str:
