@@ -72,8 +72,33 @@ def simulate(
     reachable: Collection[str] = tuple(CHANNELS),
     policy: Policy | None = None,
 ) -> Simulation:
-    """Run one journey from its trigger to its end. `then` is what happens afterwards, by time since the start."""
+    """Run one journey from its trigger to its end. `then` is what happens afterwards, by time since the start.
+
+    Raises ValueError, or TypeError, for what could not be so: a moment without a zone, an event that does not start the journey.
+    """
+    _refuse_impossible(definition, starts_with, then, at, reachable)
     happenings: list[tuple[datetime, Happening]] = [(at, starts_with)]
     happenings += [(at + since, happening) for since, happening in sorted(then, key=lambda entry: entry[0])]
     person = Person(user, frozenset(reachable))
     return live([definition], happenings, person, variants=variants, receipts=receipts, policy=policy)[0]
+
+
+def _refuse_impossible(
+    definition: Definition[Any],
+    starts_with: Event,
+    then: Sequence[tuple[timedelta, Happening]],
+    at: datetime,
+    reachable: Collection[str],
+) -> None:
+    if not isinstance(starts_with, definition.triggers):
+        kinds = " or ".join(kind.__name__ for kind in definition.triggers)
+        raise ValueError(f"{definition.name} does not start on {starts_with!r}; it starts on {kinds}")
+    if at.tzinfo is None:
+        raise ValueError(f"at={at!r} has no time zone: use an aware datetime")
+    for since, happening in then:
+        if not isinstance(since, timedelta) or since < timedelta(0):
+            raise ValueError(f"then: {since!r} is no time after the start; write a timedelta")
+        if not isinstance(happening, Happening):
+            raise TypeError(f"then: {happening!r} is nothing that happens to anybody; write an event, an Identify, an OptOut …")
+    if unknown := sorted(set(reachable) - CHANNELS.keys()):
+        raise ValueError(f"reachable: there is no channel {unknown[0]!r}; there are {', '.join(CHANNELS)}")
