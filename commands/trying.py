@@ -22,11 +22,13 @@ from commands.seeing import Journeys, journey_named
 from connecting import connect, open_store
 from demo.standing import Runs, Waiting
 from dev import House, Options, house
+from events.addresses import email_of, phone_of
 from loading import load
 from settings import DEVELOPMENT_ADMIN_KEY, Settings
 from studio.trial import USER, BadTry, Choice, Trial, Tried, event_of
 from workflows.clock import in_words, zone
 from workflows.definition import Definition, Event
+from workflows.traits import Misfit
 
 console = Screen()
 
@@ -50,21 +52,35 @@ def try_journey(
     folder = journeys or Settings().journeys
     load(folder)
     definition = journey_named(journey)
-    tried = _tried(definition, to, _object("--event", event), _object("--traits", traits), timezone, locale)
+    addresses = dict(map(_address, to))
+    tried = _tried(definition, addresses, _object("--event", event), _object("--traits", traits), timezone, locale)
     os.environ["SOJOURN_BANNER"] = BANNER.format(journey=journey)
-    os.environ["SOJOURN_ALLOW_RECIPIENTS"] = json.dumps(to)
+    os.environ["SOJOURN_ALLOW_RECIPIENTS"] = json.dumps(list(addresses.values()))
     asyncio.run(_play(Options(None, port, ui_port, folder, live), tried, pause))
 
 
 def _tried(
-    definition: Definition[Any], to: list[str], event: Mapping[str, Any], traits: Mapping[str, Any], timezone: str, locale: str
+    definition: Definition[Any],
+    addresses: Mapping[str, str],
+    event: Mapping[str, Any],
+    traits: Mapping[str, Any],
+    timezone: str,
+    locale: str,
 ) -> Tried:
     if timezone and zone(timezone) is None:
         raise typer.BadParameter(f"--timezone {timezone!r} is not an IANA time zone, such as Europe/Berlin")
-    addresses = {"email" if "@" in each else "phone": each for each in to}
     context = {name: value for name, value in (("timezone", timezone), ("locale", locale)) if value}
     trigger = event_of(definition, definition.triggers[0].name, event)
     return Tried(definition, trigger, {**traits, **addresses}, context)
+
+
+def _address(said: str) -> tuple[str, str]:
+    """Return the trait that an address is kept as, and the address as it is written to."""
+    try:
+        return ("email", email_of(said)) if "@" in said else ("phone", phone_of(said))
+    except Misfit:
+        neither = f"--to {said} is neither an e-mail address nor a phone number with its country code, such as +4915112345678"
+        raise typer.BadParameter(neither) from None
 
 
 def _object(option: str, said: str) -> Mapping[str, Any]:

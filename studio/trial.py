@@ -11,6 +11,7 @@ import httpx
 
 from demo.player import CLOCK_HEADER, pass_until
 from demo.standing import Runs, Waiting
+from events.calls import misfit
 from studio.samples import Samples
 from workflows.definition import EVENTS, Definition, Event
 from workflows.listening import listening
@@ -92,10 +93,10 @@ def event_of(definition: Definition[Any], name: str, stated: Mapping[str, Any], 
     if (kind := kinds.get(name)) is None:
         raise BadTry(f"{definition.name} does nothing about an event {name!r}; it hears of {', '.join(sorted(kinds))}")
     plain = next(iter(Samples(definition).events(kind, lambda event: True, like)), None)
-    try:
-        return kind.model_validate({**(plain.model_dump(by_alias=True) if plain else {}), **stated})
-    except ValueError as error:
-        raise BadTry(f"{name}: {error}") from None
+    said = {**(plain.model_dump(by_alias=True) if plain else {}), **stated}
+    if error := misfit(kind, said):
+        raise BadTry(f"{name}: {error}")
+    return kind.model_validate(said)
 
 
 def _heard(definition: Definition[Any]) -> list[type[Event]]:
