@@ -29,6 +29,7 @@ class Samples:
         self._constants = list(dict.fromkeys(self._meant(self._tree)))
         self._comparisons = [sides for node in ast.walk(self._tree) if (sides := _sides(node))]
         self._compared = _attributes(side for sides in _branches(self._tree) for side in sides)
+        self._known: dict[tuple[type[Event], str], list[Event]] = {}
         self.unfit = set[str]()  # fields for which no value was found that fits
 
     def events(self, kind: type[Event], takes: Callable[[Event], bool], like: Event | None = None, most: int = KEPT) -> list[Event]:
@@ -39,7 +40,7 @@ class Samples:
         key = self._definition.key
         fixed = {key: getattr(like, key)} if like is not None and key is not None and key in kind.model_fields else {}
         found: dict[str, Event] = {}
-        for event in self._made(kind, fixed):
+        for event in self._every(kind, fixed):
             if _is_taken(event, takes):
                 found.setdefault(self.told(event), event)
         return list(found.values())[:most]
@@ -62,6 +63,13 @@ class Samples:
     def compares(self, name: str) -> bool:
         """Say whether the journey compares what is called so with something."""
         return name in self._compared
+
+    def _every(self, kind: type[Event], fixed: Mapping[str, Any]) -> list[Event]:
+        """Make events of a kind once, for a journey may ask for them thousands of times."""
+        made = (kind, repr(fixed))
+        if made not in self._known:
+            self._known[made] = list(self._made(kind, fixed))
+        return self._known[made]
 
     def _made(self, kind: type[Event], fixed: Mapping[str, Any]) -> Iterator[Event]:
         """Yield events of a kind. Where nothing is found that fits, they have what does not: the code looks at it all the same."""

@@ -106,16 +106,17 @@ def takes(pattern: ast.pattern, value: object, wording: Wording) -> bool:
     return False
 
 
-def conditions(pattern: ast.pattern, wording: Wording) -> list[str]:
-    """Say what a case asks of an event beside its class."""
+def conditions(pattern: ast.pattern, value: object, wording: Wording) -> list[str]:
+    """Say what a case that may take an outcome asks of it beside its kind; nothing if it surely takes it."""
     match pattern:
         case ast.MatchClass(patterns=by_place, kwd_attrs=names, kwd_patterns=by_name):
             asked_for = [("", each) for each in by_place] + list(zip((f"{name} " for name in names), by_name, strict=True))
             return [name + ast.unparse(each) for name, each in asked_for if not captures(each)]
         case ast.MatchAs(pattern=ast.pattern() as inner):
-            return conditions(inner, wording)
+            return conditions(inner, value, wording)
         case ast.MatchOr(patterns=patterns):
-            return [asked_for for each in patterns for asked_for in conditions(each, wording)]
+            each_asks = [conditions(each, value, wording) for each in patterns if takes(each, value, wording)]
+            return [" or ".join(", ".join(asks) for asks in each_asks)] if all(each_asks) else []
     return []
 
 
@@ -123,7 +124,7 @@ def words(pattern: ast.pattern, wording: Wording) -> str:
     """Say what a case takes."""
     match pattern:
         case ast.MatchClass(cls=cls):
-            return ", ".join([wording.event(cls), *conditions(pattern, wording)])
+            return ", ".join([wording.event(cls), *conditions(pattern, wording.event(cls), wording)])
         case ast.MatchOr(patterns=patterns):
             return " or ".join(words(each, wording) for each in patterns)
         case ast.MatchAs(pattern=inner):

@@ -178,14 +178,14 @@ class Drawing(Pen):
         after, refused, left = Tails(), dict[str, Tails](), list(answer.ways)  # refused: by guards, for each way that got there
         for case in statement.cases:
             ways = [way for way in answer.ways if takes(case.pattern, way[1], self.wording)]
-            asked_for = conditions(case.pattern, self.wording)
-            entering = [(answer.node, ", ".join([name, *asked_for])) for name, _ in ways if (name, _) in left]
+            asked_for = {name: conditions(case.pattern, value, self.wording) for name, value in ways}
+            entering = [(answer.node, ", ".join([way[0], *asked_for[way[0]]])) for way in ways if way in left]
             entering += _each_once(refused.get(name, []) for name, _ in ways)
             ended, passed_on = self._case(case, entering)
             after += ended
-            if not asked_for:
-                left = [way for way in left if way not in ways]
-                refused = {name: tails for name, tails in refused.items() if name not in {name for name, _ in ways}}
+            surely = {name for name, asks in asked_for.items() if not asks}
+            left = [way for way in left if way[0] not in surely]
+            refused = {name: tails for name, tails in refused.items() if name not in surely}
             for name, _ in ways:
                 refused[name] = refused.get(name, []) + passed_on
         return after + _each_once(refused.values()) + [(answer.node, name) for name, _ in left]

@@ -239,6 +239,21 @@ SHAPES = {
             "signed_up.seats? [no] -> end",
         ],
     ),
+    "a case of which one half asks for more": (
+        "match await j.wait_for(ProjectCreated, SignedUp, within=timedelta(days=DAYS)):\n"
+        "    case ProjectCreated(kind='a') | ProjectCreated(kind='b') | None:\n        return\n"
+        "    case SignedUp(plan='c') | SignedUp():\n        await j.send(Email('a'))\n"
+        "    case _:\n        await j.send(Email('b'))",
+        [
+            "signed_up -> wait for project_created or signed_up, 3 days",
+            "wait for project_created or signed_up, 3 days [project_created, kind 'a' or kind 'b'] -> end",
+            "wait for project_created or signed_up, 3 days [not in time] -> end",
+            "wait for project_created or signed_up, 3 days [signed_up] -> send email a",
+            "wait for project_created or signed_up, 3 days [project_created] -> send email b",
+            "send email a -> end",
+            "send email b -> end",
+        ],
+    ),
     "a split into constants": (
         "tone = await j.split('tone', {'warm': 'warm', 'dry': 'dry'}, {'warm': 3, 'dry': 1})\n"
         "if tone == 'warm':\n    await j.send(Email('a'))",
