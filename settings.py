@@ -161,7 +161,7 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _is_a_store_of_ours(cls, url: str) -> str:
-        if not url.startswith(("sqlite+aiosqlite:///", "postgresql+asyncpg://")):
+        if not url.startswith(("sqlite", "postgresql+asyncpg://")):  # of SQLite, whichever driver: ours takes its place
             raise ValueError("write sqlite+aiosqlite:///FILE or postgresql+asyncpg://user:password@host:port/name")
         return url
 
