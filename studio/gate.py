@@ -104,7 +104,8 @@ class Gate:
         grouped: dict[tuple[str, int, str, str, str], list[tuple[Recorded, Parting]]] = defaultdict(list)
         for one, part in self.failed:  # a loop's third round and its fourth are one place in the code
             last = part.before[-1] if part.before else ""
-            after, has, comes_to = (key.partition("#")[0] for key in (last, part.has, part.comes_to))
+            around = ("", part.why) if part.failed else (last, part.has)  # where the code fails, all fail that come there
+            after, has, comes_to = (key.partition("#")[0] for key in (*around, part.comes_to))
             grouped[one.journey, one.version, after, has, comes_to].append((one, part))
         found = [self._finding(some) for some in grouped.values()]
         return sorted(found, key=lambda each: (each.journey, each.version, len(each.parting.before), -each.stuck))

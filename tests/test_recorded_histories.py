@@ -200,6 +200,13 @@ def test_a_variant_that_somebody_has_may_not_go(tmp_path: Path) -> None:
     assert "keep it, at weight 0, until no run needs it" in finding["why"]
 
 
+def test_a_line_at_which_the_code_fails_is_told_once_whatever_was_before_or_came_after(tmp_path: Path) -> None:
+    broken = Change("onboarding", STAY, "    hours = 1 / 0\n").made(tmp_path)
+    (finding,) = replayed(HISTORIES, "--journeys", broken, "--json").told["findings"]
+    assert (finding["comes_to"], finding["why"]) == ("until", "division by zero")
+    assert finding["stuck"] > 1
+
+
 def test_without_the_steps_that_the_recording_holds_messages_are_still_compared(tmp_path: Path, histories: list[Recorded]) -> None:
     bare = tmp_path / "histories"  # as Temporal's own download has them
     bare.mkdir()
