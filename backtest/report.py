@@ -19,7 +19,7 @@ def page(found: Mapping[str, Any]) -> str:
     """Make the page of what a backtest found."""
     files = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=files, undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(number=_number, percent=_percent, day=_day)
+    environment.filters.update(number=_number, percent=_percent, day=_day, counted=_counted)
     sides = [found["here"], *([found["there"]] if found["there"] else [])]
     first, last = _days(found)
     plots = [
@@ -61,6 +61,10 @@ def _span(begin: int, width: int) -> str:
 
 def _number(value: float) -> str:
     return f"{value:,}".replace(",", "\u202f")
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return " · ".join(f"{what} {_number(count)}" for what, count in counts.items())
 
 
 def _percent(share: float) -> str:
