@@ -57,13 +57,14 @@ class Path:
 
 @dataclass
 class Explored:
-    """All paths through a journey; not the `whole` of them where there are too many, or a loop goes on and on."""
+    """All paths through a journey, found in so many `runs`; not the `whole` of them where there are too many for those."""
 
     journey: str
     exits: tuple[str, ...]
     paths: list[Path] = field(default_factory=list)
     loops: bool = False
     whole: bool = True
+    runs: int = 0
     notes: list[str] = field(default_factory=list)
     unfit: frozenset[str] = frozenset()  # fields for which no value was found that fits
 
@@ -101,6 +102,7 @@ def explored(definition: Definition[Any], most: int = MOST) -> Explored:
     for _ in range(most):
         if not following:
             break
+        found.runs += 1
         script = _Script(following.popleft())
         if (path := _walk(definition, samples, script, found)) is not None:
             walked[tuple(script.taken)] = path

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from itertools import product
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -48,7 +49,7 @@ class Samples:
     def told(self, event: Event) -> str:
         """Say what of an event the journey looks at; '' if it looks at nothing."""
         looked_at = sorted(self._compared & type(event).model_fields.keys())
-        return "".join(f", {name} {getattr(event, name)!r}" for name in looked_at)
+        return "".join(f", {name} {_said(getattr(event, name))}" for name in looked_at)
 
     def traits(self, name: str) -> list[Any]:
         """Return what a trait may be: not there, or one of the values that it is compared with."""
@@ -91,7 +92,7 @@ class Samples:
         declared: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
         adapter: TypeAdapter[Any] = TypeAdapter(declared)
         default = [] if field.is_required() else [field.get_default(call_default_factory=True)]
-        near = [value for value in self._near(name) if _fits(adapter, value)]
+        near = [value for value in (*_members(field.annotation), *self._near(name)) if _fits(adapter, value)]
         plain = [value for value in PLAIN if _fits(adapter, value)]
         if near and name in self._compared:
             return _distinct([*default, *plain[:1], *near])
@@ -131,6 +132,21 @@ def _sides(node: ast.AST) -> Sequence[ast.AST]:
 
 def _attributes(nodes: Iterable[ast.AST]) -> set[str]:
     return {each.attr for node in nodes for each in ast.walk(node) if isinstance(each, ast.Attribute)}
+
+
+def _said(value: Any) -> str:
+    return f"{type(value).__name__}.{value.name}" if isinstance(value, Enum) else repr(value)
+
+
+def _members(annotation: Any) -> Iterator[Any]:
+    """Yield all that a field may be, where its type lists it: the members of an enumeration, the values of a Literal."""
+    if get_origin(annotation) is Literal:
+        yield from get_args(annotation)
+    elif isinstance(annotation, type) and issubclass(annotation, Enum):
+        yield from annotation
+    else:
+        for each in get_args(annotation):
+            yield from _members(each)
 
 
 def _misfit(annotation: Any) -> list[Any]:

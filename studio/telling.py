@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from studio.paths import MOST, ROUNDS, Answer, Explored, Path
+from studio.paths import ROUNDS, Answer, Explored, Path
 from workflows.clock import in_words
 
 
@@ -33,7 +33,9 @@ def remarks(found: Explored) -> list[str]:
     if found.loops:
         said.append(f"A loop may be gone through more than the {ROUNDS} times that were tried, and so on.")
     if not found.whole:
-        said.append(f"There are more paths than these: {MOST:,} runs were tried, those first that depart least from the usual.")
+        said.append(
+            f"There are more paths than these: {found.runs:,} runs were tried, those first that depart least from the usual."
+        )
     return [*said, *(f"{note[0].upper()}{note[1:]}." for note in found.notes)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import time, timedelta
+from enum import Enum
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -206,12 +207,38 @@ async def tours_without_number(j: Journey, begun: TourBegun) -> None:
             await j.send(Email(f"at_{'sea' if stop.price > 5 else 'land'}"))
 
 
-def test_of_too_many_paths_those_are_told_that_depart_least_from_the_usual(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("studio.paths.MOST", 100)
-    found = explored(tours_without_number)
+def test_of_too_many_paths_those_are_told_that_depart_least_from_the_usual() -> None:
+    found = explored(tours_without_number, 100)
     assert not found.whole
     assert ("email ada",) in {path.messages for path in found.paths}
-    assert any("those first that depart least from the usual" in each for each in remarks(found))
+    assert any("100 runs were tried, those first that depart least from the usual" in each for each in remarks(found))
+
+
+class Season(Enum):
+    SUMMER = "summer"
+    WINTER = "winter"
+
+
+class TourPlanned(Event, name="Tour Planned"):
+    season: Season
+    by: Literal["sea", "land"]
+
+
+@journey()
+async def tours_as_planned(j: Journey, planned: TourPlanned) -> None:
+    if planned.season is Season.WINTER:
+        await j.send(Email("winter"))
+    elif planned.by == "sea":
+        await j.send(Email(f"at_{planned.by}"))
+    else:
+        await j.send(Email(planned.season.value))
+
+
+def test_what_a_fields_type_lists_is_what_it_may_be() -> None:
+    found = explored(tours_as_planned)
+    assert {path.messages for path in found.paths} == {("email winter",), ("email at_sea",), ("email summer",)}
+    assert found.notes == []
+    assert ("starts on: Tour Planned, by 'sea', season Season.SUMMER",) in told(found)
 
 
 def test_a_path_on_which_the_code_fails_says_so() -> None:
