@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ OF_THE_STORE = {
 }
 NO_TABLES = re.compile(r"no such (table|column)|(relation|column) .* does not exist")
 SETTINGS = "Settings"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def sentence(error: BaseException) -> str | None:
@@ -37,6 +39,8 @@ def sentence(error: BaseException) -> str | None:
         return "; ".join(_wrong(error))
     if isinstance(error, (*_loaded(OF_THE_STORE), ConnectionError, gaierror)):
         return _of_the_store(error)
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in FULL):
+        return f"{error.filename or 'what it writes to'} cannot be used: {error.strerror}"
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,6 +67,14 @@ def test_a_store_without_tables_is_told_how_to_get_them(tmp_path: Path) -> None:
 )
 def test_a_setting_that_is_wrong_is_named_with_what_it_should_be(settings: Mapping[str, str], said: str, tmp_path: Path) -> None:
     assert fails("held", tmp_path, **settings) == f"sojourn: {said}"
+
+
+@pytest.mark.parametrize("words", ["draw --out taken", "new winback --journeys taken", "backtest onboarding e.jsonl --work taken"])
+def test_a_place_that_cannot_be_written_to_is_named(words: str, tmp_path: Path) -> None:
+    for file in ("taken", "e.jsonl"):
+        (tmp_path / file).touch()
+    said = fails(words, tmp_path)
+    assert re.fullmatch(r"sojourn: \S*taken\S* cannot be used: (File exists|Not a directory)", said)
 
 
 def test_every_command_is_listed_by_its_name(tmp_path: Path) -> None:
