@@ -172,7 +172,7 @@ def show(found: dict[str, Any], console: Console) -> None:
     if found["compared"]:
         told = found["compared"]
         console.print(
-            f"Of the people who got any message, {told['alike']:,} got the same at the same minute, {told['moved']:,} the same at "
+            f"Of the people who got any message, {told['alike']:,} got the same within a minute, {told['moved']:,} the same at "
             f"another time, {told['otherwise']:,} others, {told['here']:,} only here and {told['there']:,} only there.",
         )
     for each in here["broken"]:
