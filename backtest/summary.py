@@ -17,8 +17,8 @@ CANNOT_KNOW = (
 )
 FROM_FILE = "Who had opted out, asked for a pause or was suppressed: a file of calls does not say, so nobody is taken to have."
 FROM_STORE = (
-    "Who had asked for a pause or for fewer messages at the time, for the store keeps only what holds today; what operators stopped, "
-    "skipped or ended; and runs that an app asked for."
+    "Who had asked for a pause or for fewer messages at the time, for the store keeps only what holds today; what operators "
+    "stopped, skipped or ended; and runs that an app asked for."
 )
 TAKEN = "Who could be reached: {why}, so everybody is taken to be reachable by {channels}."
 
