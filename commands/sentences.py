@@ -31,9 +31,9 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def sentence(error: BaseException) -> str | None:
-    """Tell an error in a sentence that says what to do; None for one that is a fault of ours. A TypeError with a place is a
-    declaration's."""
-    if isinstance(error, _loaded(MENDABLE)) or (isinstance(error, TypeError) and ":" in str(error)):
+    """Tell an error in a sentence that says what to do; None for one that is a fault of ours."""
+    a_declarations = isinstance(error, TypeError) and ":" in str(error)  # which says where it is
+    if a_declarations or isinstance(error, _loaded(MENDABLE)):
         return str(error)
     if isinstance(error, ValidationError) and error.title == SETTINGS:
         return "; ".join(_wrong(error))

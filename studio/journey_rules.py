@@ -23,6 +23,7 @@ from workflows.wording import Value, Wording
 HAPPENS = {"sms": (MessageBounced, MessageDelivered, MessageReplied), "push": (), "in_app": (), "webhook": ()}  # to mail, all
 ASIDE = ("isinstance", "hasattr", "getattr")
 MARGIN = timedelta(days=1)  # by which a moment has to be over to be past in every zone
+TOLD = 3  # answers by which a run comes to where it fails
 RUNS = 500  # of a journey, to look for one that fails
 Complaint = tuple[int, str, str]  # line, why, and what to write instead
 
@@ -205,8 +206,10 @@ def failing_path(read: Read) -> Iterator[Complaint]:
 
 
 def _way(path: Path) -> str:
-    """Say by which answers a run comes to where it fails."""
-    return f"after {', '.join(f'{each.step}: {each.answer}' for each in path.answers)}, " if path.answers else ""
+    """Say by which answers a run comes to where it fails: the last of them."""
+    answers = [f"{each.step}: {each.answer}" for each in path.answers]
+    told = ["…", *answers[-TOLD:]] if len(answers) > TOLD else answers
+    return f"after {', '.join(told)}, " if told else ""
 
 
 RULES: tuple[Callable[[Read], Iterator[Complaint]], ...] = (

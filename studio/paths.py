@@ -374,7 +374,8 @@ def _one(same: Sequence[Path]) -> Path:
     answers = (_either(each) for each in zip(*(path.answers for path in same), strict=True))
     longest, wordy = max(same, key=lambda each: each.longest), max(same, key=lambda each: len(each.messages))
     waiting = max(each.waiting for each in same)
-    return replace(longest, answers=tuple(answers), messages=wordy.messages, waiting=waiting)
+    made_up = all(each.made_up for each in same)
+    return replace(longest, answers=tuple(answers), messages=wordy.messages, waiting=waiting, made_up=made_up)
 
 
 def _either(answers: Sequence[Answer]) -> Answer:
