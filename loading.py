@@ -9,12 +9,14 @@ import traceback
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec
 from pathlib import Path
+from typing import Any
 
 from workflows.check import findings
-from workflows.definition import JOURNEYS
+from workflows.definition import JOURNEYS, Definition
 from workflows.listening import listening
 from workflows.policy import in_force
 from workflows.segments import refuse_unfit
+from workflows.source import code_of
 from workflows.transitions import ConsentRequested
 
 
@@ -41,13 +43,14 @@ def load(folder: Path) -> None:
     for module in pkgutil.walk_packages([str(folder)], "journeys."):
         try:
             importlib.import_module(module.name)
-        except Exception as error:  # whatever a team's file does when it is imported
+        except (Exception, SystemExit) as error:  # whatever a team's file does when it is imported
             if (said := str(error)).startswith(f"{folder}"):
                 raise  # it says where, as those of a declaration do
             raise BadJourneys(f"{_where(error, folder)}: the journeys cannot be loaded: {type(error).__name__}: {said}") from error
     if not JOURNEYS:
         raise NoJourneys(f"{folder} holds no journey: decorate an async function with @journey in one of its files")
     for definition in JOURNEYS.values():
+        _refuse_unseen(definition)
         listening(definition)
     refuse_unfit()
     _refuse_unconfirmed()
@@ -57,6 +60,16 @@ def _where(error: Exception, folder: Path) -> str:
     """Return the innermost place in the folder at which an error arose."""
     frames = [each for each in traceback.extract_tb(error.__traceback__) if Path(each.filename).is_relative_to(folder)]
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else f"{folder}:1"
+
+
+def _refuse_unseen(definition: Definition[Any]) -> None:
+    """A journey whose source does not show that it is one would pass every rule that its source is asked."""
+    code = code_of(definition)
+    if all(each.node is not code.node for each in code.source.journeys):
+        raise BadJourneys(
+            f"{definition.place}: the source of journey {definition.name!r} does not show that it is one, and no rule reads it; "
+            "write `from workflows.definition import journey`, and @journey(...) above the function"
+        )
 
 
 def _refuse_unconfirmed() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from types import UnionType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, TypeGuard, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -26,6 +26,11 @@ RELEASE = "$release"
 RESERVED = (IDENTIFY, EXIT, PAUSE, RELEASE)  # what reaches a run and is no event of the team's
 
 
+def wire_name(class_name: str) -> str:
+    """Return what an event of a class is called in apps' calls, unless the class says otherwise: its name in snake_case."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", class_name).lower()
+
+
 class Event(BaseModel):
     """Something a person did. Its wire name is the class name in snake_case, or the `name` given with the class.
 
@@ -38,7 +43,13 @@ class Event(BaseModel):
 
     def __init_subclass__(cls, *, name: str | None = None, registered: bool = True, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
+        for taken in ("name", "keyed"):
+            if "ClassVar" not in str(inspect.get_annotations(cls).get(taken, "ClassVar")):
+                raise TypeError(
+                    f"{cls.__module__}.{cls.__name__}: a field cannot be called {taken!r}, which is said of the event itself; "
+                    f"give it another name, with the app's beside it: title: str = Field(alias={taken!r})"
+                )
+        cls.name = name or wire_name(cls.__name__)
 
     @classmethod
     def __pydantic_init_subclass__(cls, *, registered: bool = True, **kwargs: Any) -> None:
@@ -158,7 +169,7 @@ class Definition(Generic[E]):
 
 
 def journey(
-    *,
+    *undecorated: Never,
     exits_on: type[Event] | tuple[type[Event], ...] = (),
     goal: type[Event] | None = None,
     again: Again = ONCE,
@@ -170,8 +181,11 @@ def journey(
 
     A function called `onboarding_v1` with `version=1` is the older version 1 of the journey `onboarding`: it serves the
     runs that are in it, and new runs begin in the newest version. `topic` is what a person consents to or opts out of; the
-    journey's name unless given. Raises TypeError, with the place, for a function that cannot be a journey.
+    journey's name unless given. Raises TypeError, with the place, for a function that cannot be a journey, and for terms that
+    are none.
     """
+    for each in undecorated:
+        raise TypeError(f"{_place(each)}: @journey above {each.__name__!r} lacks its brackets; write @journey()")
 
     def define(function: JourneyFunction[E]) -> Definition[E]:
         name = function.__name__.removesuffix(f"_v{version}")
@@ -186,6 +200,7 @@ def journey(
             key=key,
             topic=topic or name,
         )
+        _refuse_unfit_terms(definition)
         _refuse_missing_key(definition)
         if known := JOURNEYS.get((name, version)):
             raise TypeError(
@@ -218,7 +233,9 @@ def _field(event: type[Event], data: Mapping[str, Any], name: str) -> Any:
 
 
 def _triggers(function: JourneyFunction[E]) -> tuple[type[E], ...]:
-    where = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}"
+    where = _place(function)
+    if inspect.isasyncgenfunction(function):
+        raise TypeError(f"{where}: journey {function.__name__!r} holds a `yield`, which nobody takes; take it out")
     if not inspect.iscoroutinefunction(function):
         raise TypeError(f"{where}: journey {function.__name__!r} must be an `async def`")
     parameters = list(inspect.signature(function).parameters)
@@ -226,9 +243,33 @@ def _triggers(function: JourneyFunction[E]) -> tuple[type[E], ...]:
         raise TypeError(f"{where}: journey {function.__name__!r} takes two parameters, the Journey and the event that starts it")
     hint = get_type_hints(function).get(parameters[1])
     events = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    if not all(isinstance(event, type) and issubclass(event, Event) for event in events):
+    if not all(map(is_event, events)):
         raise TypeError(f"{where}: annotate {parameters[1]!r} with the event, or union of events, that starts the journey")
     return events
+
+
+def _place(function: Callable[..., Any]) -> str:
+    return f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}"
+
+
+def is_event(kind: object) -> TypeGuard[type[Event]]:
+    """Say whether that is the class of an event that may come: `Event` itself, of which all are made, never does."""
+    return isinstance(kind, type) and issubclass(kind, Event) and kind is not Event
+
+
+def _refuse_unfit_terms(definition: Definition[Any]) -> None:
+    """Refuse terms that are none here, where the line is known, and not at the first person to whom they apply."""
+    mends = {
+        "exits_on": (all(map(is_event, definition.exits_on)), "name an event's class, or a tuple of them"),
+        "goal": (definition.goal is None or is_event(definition.goal), "name an event's class"),
+        "again": (isinstance(definition.again, Again), "say ONCE, ALWAYS or after(timedelta(...)), from workflows.definition"),
+        "topic": (isinstance(definition.topic, str), "give it a name in quotation marks"),
+        "version": (isinstance(definition.version, int) and definition.version > 0, "give it a whole number, from 1 on"),
+    }
+    for term, (fits, mend) in mends.items():
+        if not fits:
+            said = f"{term}={getattr(definition, term)!r}"
+            raise TypeError(f"{definition.place}: journey {definition.name!r} cannot have {said}; {mend}")
 
 
 def _refuse_missing_key(definition: Definition[Any]) -> None:

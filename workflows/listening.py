@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from workflows.definition import Definition, Event
+from workflows.definition import Definition, Event, is_event
 from workflows.message_events import MessageEvent
 from workflows.source import ASKS, VERBS, code_of, names_of, resolve
 from workflows.traits import is_private
@@ -93,7 +93,9 @@ class _Reader:
             raise self._unreadable(call, f"{ast.unparse(call)} names no event")
         for argument in call.args:
             event = resolve(argument, self.names)
-            if not (isinstance(event, type) and issubclass(event, Event)):
+            if event is Event:
+                raise self._unreadable(argument, f"{ast.unparse(argument)!r} is what events are made of, and never comes itself")
+            if not is_event(event):
                 raise self._unreadable(argument, f"{ast.unparse(argument)!r} is not the name of an Event class")
             if not issubclass(event, MessageEvent) and any(keyword.arg == "of" for keyword in call.keywords):
                 raise OfNoMessage(self.definition, self.code.source.file, call.lineno, event.__name__)

@@ -46,6 +46,8 @@ def forbidden_import(source: Source) -> Iterator[Complaint]:
     """What a journey imports it may do; so it imports only what gives the same answer on every replay."""
     for node in imports(source):
         modules = [name.name for name in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+        if any(name.name == "*" for name in node.names):
+            yield node, f"`{ast.unparse(node)}` does not say what it takes, and no rule can follow it", "import by name"
         for module in modules if not getattr(node, "level", 0) else ():
             if not any(module == allowed or module.startswith(f"{allowed}.") for allowed in ALLOWED):
                 yield node, f"a journey imports {module!r}", _instead(module, Path(source.file).parent)
@@ -166,7 +168,8 @@ def passed_on(source: Source) -> Iterator[Complaint]:
     for code in source.journeys:
         for use in code.uses:
             above = source.parents[use]
-            if not (isinstance(above, ast.Attribute) and above.attr in VERBS + ASKS):
+            kept = isinstance(above, ast.Attribute) and above.attr in VERBS and not code.verb(source.parents[above])
+            if kept or not (isinstance(above, ast.Attribute) and above.attr in VERBS + ASKS):
                 yield (
                     use,
                     f"{code.j!r} is passed on, or asked for what it does not tell",

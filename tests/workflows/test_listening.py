@@ -110,6 +110,7 @@ REFUSED = {
         "'Heard' is not the name of an Event",
     ),
     "something else than an event": ("x = j.seen(Email)", "'Email' is not the name of an Event class"),
+    "what events are made of": ("x = j.seen(Event)", "'Event' is what events are made of, and never comes itself"),
     "a name that is not there": ("x = j.seen(Nowhere)", "'Nowhere' is not the name of an Event class"),
     "all traits": ("x = dict(j.traits)", "a trait is read by its name"),
     "a trait by a variable": ("x = j.traits[never.name]", "a trait is read by its name"),
