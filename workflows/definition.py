@@ -184,7 +184,8 @@ def journey(
     journey's name unless given. Raises TypeError, with the place, for a function that cannot be a journey, and for terms that
     are none.
     """
-    for each in undecorated:
+    bare: tuple[Any, ...] = undecorated
+    for each in bare:
         raise TypeError(f"{_place(each)}: @journey above {each.__name__!r} lacks its brackets; write @journey()")
 
     def define(function: JourneyFunction[E]) -> Definition[E]:
