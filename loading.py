@@ -56,7 +56,7 @@ def load(folder: Path) -> None:
     _refuse_unconfirmed()
 
 
-def _where(error: Exception, folder: Path) -> str:
+def _where(error: BaseException, folder: Path) -> str:
     """Return the innermost place in the folder at which an error arose."""
     frames = [each for each in traceback.extract_tb(error.__traceback__) if Path(each.filename).is_relative_to(folder)]
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else f"{folder}:1"

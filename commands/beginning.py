@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from studio.scaffolding import plan, write
 
@@ -21,7 +23,10 @@ def new(
 ) -> None:
     """Write a journey to begin with: its events, its templates, and tests that pass. Nothing that is there is overwritten."""
     for file in write(plan(name, journeys, tests)):
-        console.print(f"  {file}", highlight=False, markup=False)
-    folder = f" --journeys {journeys}"
-    console.print(f"\nLook at it: [bold]sojourn draw {name}{folder}[/bold]", highlight=False)
-    console.print(f"Test it:    [bold]pytest {os.path.relpath(tests)}[/bold]", highlight=False)
+        console.print(f"  {file}", highlight=False, markup=False, soft_wrap=True)
+    console.print()
+    for label, command in (
+        ("Look at it: ", ["sojourn", "draw", name, "--journeys", str(journeys)]),
+        ("Test it:    ", ["pytest", os.path.relpath(tests)]),
+    ):
+        console.print(Text.assemble(label, (shlex.join(command), "bold")), soft_wrap=True)
