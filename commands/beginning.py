@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,10 @@ def new(
 ) -> None:
     """Write a journey to begin with: its events, its templates, and tests that pass. Nothing that is there is overwritten."""
     for file in write(plan(name, journeys, tests)):
-        console.print(f"  {file}")
-    folder = f" --journeys {journeys}"
-    console.print(Text.assemble("\nLook at it: ", (f"sojourn draw {name}{folder}", "bold")))
-    console.print(Text.assemble("Test it:    ", (f"pytest {os.path.relpath(tests)}", "bold")))
+        console.print(f"  {file}", soft_wrap=True)
+    console.print()
+    for label, command in (
+        ("Look at it: ", ["sojourn", "draw", name, "--journeys", str(journeys)]),
+        ("Test it:    ", ["pytest", os.path.relpath(tests)]),
+    ):
+        console.print(Text.assemble(label, (shlex.join(command), "bold")), soft_wrap=True)

@@ -169,7 +169,7 @@ class Definition(Generic[E]):
 
 
 def journey(
-    *undecorated: Never,
+    *undecorated: Never,  # what @journey without its brackets would take
     exits_on: type[Event] | tuple[type[Event], ...] = (),
     goal: type[Event] | None = None,
     again: Again = ONCE,
@@ -184,9 +184,8 @@ def journey(
     journey's name unless given. Raises TypeError, with the place, for a function that cannot be a journey, and for terms that
     are none.
     """
-    bare: tuple[Any, ...] = undecorated
-    for each in bare:
-        raise TypeError(f"{_place(each)}: @journey above {each.__name__!r} lacks its brackets; write @journey()")
+    if undecorated:
+        _refuse_bare(*undecorated)
 
     def define(function: JourneyFunction[E]) -> Definition[E]:
         name = function.__name__.removesuffix(f"_v{version}")
@@ -256,6 +255,10 @@ def _place(function: Callable[..., Any]) -> str:
 def is_event(kind: object) -> TypeGuard[type[Event]]:
     """Say whether that is the class of an event that may come: `Event` itself, of which all are made, never does."""
     return isinstance(kind, type) and issubclass(kind, Event) and kind is not Event
+
+
+def _refuse_bare(function: Callable[..., Any]) -> None:
+    raise TypeError(f"{_place(function)}: @journey above {function.__name__!r} lacks its brackets; write @journey()")
 
 
 def _refuse_unfit_terms(definition: Definition[Any]) -> None:

@@ -86,8 +86,8 @@ def test_a_field_that_is_called_as_something_of_the_event_itself_is_refused_and_
 )
 def test_every_command_tells_of_it_in_a_sentence(command: str, journey: str, tmp_path: Path) -> None:
     mine = write(tmp_path / "mine", events=EVENTS, welcoming=journey, note="{{ area }}")
-    words: list[str | Path] = ["--journeys", mine] if command != "paths" else ["welcoming", "--journeys", mine]
-    told = sojourn(command, *words, within=tmp_path, exits=1)
+    words = ["welcoming"] if command == "paths" else []
+    told = sojourn(command, *words, "--journeys", mine, within=tmp_path, exits=1)
     assert "mine/welcoming.py:" in told
     assert "Traceback" not in told
 
