@@ -23,7 +23,7 @@ def compose(parcel: Parcel, sender: str, relays: Collection[str] = ()) -> EmailM
 
     It tells each of the `relays` that give back no Message-ID of ours what to call it: `sendgrid`, `postmark`.
     """
-    message = EmailMessage(policy=SMTP)
+    sender, message = parcel.content.sender or sender, EmailMessage(policy=SMTP)
     if ENCODED_WORD.search(parcel.recipients[0]):
         raise Undeliverable("the address is not one", "address")
     try:

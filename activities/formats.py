@@ -7,12 +7,15 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_date, format_datetime, format_time
 from babel.numbers import format_currency, format_decimal
+from babel.units import format_unit
+
+PLURALS = ("zero", "one", "two", "few", "many", "other")
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,31 @@ def currency(value: float | Decimal, code: str) -> str:
     return format_currency(value, code, locale=reader.get().locale)
 
 
+def unit(value: float | Decimal, name: str, length: Literal["short", "long", "narrow"] = "long") -> str:
+    """Write an amount with its unit, by its name in Unicode's CLDR: `length-kilometer`, `temperature-celsius`."""
+    return format_unit(value, name, length, locale=reader.get().locale)
+
+
+def plural(value: float | Decimal, **forms: str) -> str:
+    """Return the form for so many in the reader's language, by CLDR's names for them, `#` being the number.
+
+    `other` has to be among them: it stands for those that are not given.
+    """
+    if "other" not in forms or (unknown := forms.keys() - PLURALS):
+        named = f"{', '.join(sorted(unknown))} is none; " if "other" in forms else ""
+        raise ValueError(f"plural: {named}it takes {', '.join(PLURALS)}, and `other` always")
+    form = forms.get(reader.get().locale.plural_form(Decimal(str(abs(value)))), forms["other"])
+    return form.replace("#", number(value))
+
+
 FILTERS: Mapping[str, Callable[..., str]] = {
     "date": written_date,
     "time": written_time,
     "datetime": written_datetime,
     "number": number,
     "currency": currency,
+    "unit": unit,
+    "plural": plural,
 }
 
 

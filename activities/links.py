@@ -8,7 +8,7 @@ from functools import cached_property
 from urllib.parse import quote, unquote, urlsplit
 
 from settings import Settings
-from store.links import CLICKED, OPENED, UNSUBSCRIBE, Ticket, link, preferences_url
+from store.links import CLICKED, OPENED, UNSUBSCRIBE, WHY, Ticket, link, preferences_url
 
 ONE_CLICK = "List-Unsubscribe=One-Click"
 
@@ -35,6 +35,11 @@ class Links:
     def preferences_url(self) -> str:
         """Where the reader says what they want to hear of."""
         return preferences_url(self.settings, self.ticket.person, self.ticket.message)
+
+    @cached_property
+    def why_url(self) -> str:
+        """Where the reader is told why they got the message."""
+        return link(self.settings, WHY, "p/why", Ticket(self.ticket.person, self.ticket.message))
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -22,6 +22,12 @@ LINE = (
     '{question} <a href="{url}" style="color:inherit">{label}</a></p>'
 )
 PICTURE = '<img src="{url}" width="1" height="1" alt="" style="display:block;border:0" />'
+BODY = re.compile(r"<body\b(?:[^>\"']|\"[^\"]*\"|'[^']*')*>", re.IGNORECASE)
+# What follows it in the mail is kept out of the list by spaces that have no width, which mail programs count as text.
+PREHEADER = (
+    '<div style="display:none;font-size:1px;line-height:1px;max-height:0;max-width:0;opacity:0;overflow:hidden;mso-hide:all">'
+    "{text}" + "&#847;&zwnj;&nbsp;" * 40 + "</div>"
+)
 END_OF_BODY = re.compile(r"</body\s*>(?!.*</body)", re.IGNORECASE | re.DOTALL)
 LINK = re.compile(r"""<!--.*?-->|<a\s(?:[^>"']|"[^"]*"|'[^']*')*>""", re.IGNORECASE | re.DOTALL)
 TARGET = re.compile(r"""(\shref\s*=\s*)("[^"]*"|'[^']*')""", re.IGNORECASE)
@@ -35,6 +41,12 @@ def marked(content: Content, links: Links | None, *locales: str) -> Content:
     if links.tracked:
         whole = replace(whole, html=_before_end(with_tracked_links(whole.html, links), PICTURE.format(url=links.opened_url)))
     return replace(whole, headers=links.headers)
+
+
+def with_preheader(html: str, text: str) -> str:
+    """Return the HTML with the text that a list of mails shows beside the subject, and the mail itself does not."""
+    start = BODY.search(html) if text else None
+    return f"{html[: start.end()]}{PREHEADER.format(text=escape(text))}{html[start.end() :]}" if start else html
 
 
 def with_way_out(content: Content, url: str, *locales: str) -> Content:

@@ -13,7 +13,7 @@ from sqlmodel import col, select
 
 from activities.links import Links
 from activities.render import Occasion, Unanswered
-from activities.whereabouts import zone_of
+from activities.whereabouts import region_of, zone_of
 from settings import Settings
 from store.links import Ticket, confirm_url
 from store.session import Store
@@ -70,6 +70,8 @@ async def occasion(store: Store, settings: Settings, dispatch: Dispatch, now: da
         data=dispatch.data,
         now=now,
         zone=zone_of(person, settings),
+        topic=dispatch.topic,
+        region=region_of(person),
         did=counting(store, person.id),
         links=Links(
             settings,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,20 +18,23 @@ from pydantic_core import from_json
 
 from activities.formats import Reader, reader
 from activities.links import Links
-from activities.marking import marked
+from activities.marking import marked, with_preheader
 from activities.plain_text import plain_text
 from activities.templates import Library, TooMuch, Words, bounded, language_tags
 from activities.transport import Content, Failure
+from workflows.brand import in_use
 
-OWN_NAMES = frozenset(("user", "event", "now", "did", "journey", "locale", "unsubscribe_url", "preferences_url"))
+FOR_THE_READER = ("locale", "language", "direction", "region", "brand", "unsubscribe_url", "preferences_url", "why_url")
+OWN_NAMES = frozenset(("user", "event", "now", "did", "journey", *FOR_THE_READER))
+EXTENSIONS: Mapping[str, Sequence[str]] = {"email": ("mjml", "md"), "webhook": ("json",)}
+TERMS = ("topic", "expires")  # what holds of a message whoever reads it: no templates themselves
 HEADERS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {  # by channel: what a header must say, and what it may
-    "email": (frozenset(("subject",)), frozenset()),
-    "sms": (frozenset(), frozenset()),
-    "push": (frozenset(("title",)), frozenset(("action",))),
-    "in_app": (frozenset(("title",)), frozenset(("action",))),
-    "webhook": (frozenset(), frozenset()),
+    "email": (frozenset(("subject",)), frozenset(("preheader", "layout", "why", *TERMS))),
+    "sms": (frozenset(), frozenset(("why", *TERMS))),
+    "push": (frozenset(("title",)), frozenset(("action", "why", *TERMS))),
+    "in_app": (frozenset(("title",)), frozenset(("action", "why", *TERMS))),
+    "webhook": (frozenset(), frozenset(TERMS)),
 }
-EXTENSIONS = {"email": "mjml", "webhook": "json"}  # of others, txt
 
 
 class BadTemplate(Failure):
@@ -54,6 +57,8 @@ class Occasion:
     zone: ZoneInfo
     did: Callable[..., int]
     links: Links | None = None
+    topic: str = ""
+    region: str = ""  # where the reader is, ISO 3166; '' if that is not known
 
 
 def render(library: Library, channel: str, template: str, occasion: Occasion, default_locale: str) -> Content:
@@ -64,7 +69,7 @@ def render(library: Library, channel: str, template: str, occasion: Occasion, de
         misnamed = f"{channel}/{template}: the journey's data uses Sojourn's own name {names}; call it something else"
         raise BadTemplate(misnamed, misnamed)
     try:
-        words = library.find(channel, template, EXTENSIONS.get(channel, "txt"), locale)
+        words = library.find(channel, template, endings(channel), locale)
         return bounded(lambda: _filled(library, channel, words, occasion, default_locale))
     except (BadTemplate, Unanswered):
         raise
@@ -75,25 +80,35 @@ def render(library: Library, channel: str, template: str, occasion: Occasion, de
 def _filled(library: Library, channel: str, words: Words, occasion: Occasion, default_locale: str) -> Content:
     reads = occasion.user["locale"] or default_locale
     conventions = _conventions(words, reads, default_locale)
-    variables = _variables(occasion, conventions)
+    variables = _variables(occasion, conventions, words.tag or default_locale)
     token = reader.set(Reader(occasion.zone, conventions))
     try:
         header = _header(channel, words, variables)
+        until = _until(words, header, occasion)
         body = words.body.render(variables).strip()
         if channel == "webhook":
-            return Content(_json(words, body))
+            return Content(_json(words, body), until=until)
+        why = header.get("why", "")
         if channel != "email":
             label, url = _action(words, header["action"]) if "action" in header else ("", "")
-            return Content(body, header.get("title", ""), action=label, action_url=url)
+            return Content(body, header.get("title", ""), action=label, action_url=url, until=until, why=why)
         html = _html(words, body)
         beside = library.beside(words, "txt")
         text = beside.body.render(variables).strip() if beside else plain_text(html)
-        return marked(Content(text, header["subject"], html), occasion.links, reads, words.tag or default_locale)
+        mail = Content(
+            text,
+            header["subject"],
+            with_preheader(html, header.get("preheader", "")),
+            until=until,
+            why=why,
+            sender=variables["brand"].get("sender", ""),
+        )
+        return marked(mail, occasion.links, reads, words.tag or default_locale)
     finally:
         reader.reset(token)
 
 
-def _variables(occasion: Occasion, conventions: Locale) -> dict[str, Any]:
+def _variables(occasion: Occasion, conventions: Locale, language: str) -> dict[str, Any]:
     return {
         **occasion.data,
         "user": occasion.user,
@@ -102,6 +117,11 @@ def _variables(occasion: Occasion, conventions: Locale) -> dict[str, Any]:
         "did": occasion.did,
         "journey": occasion.journey,
         "locale": str(conventions).replace("_", "-"),
+        "language": language,
+        "direction": conventions.text_direction,
+        "region": occasion.region,
+        "brand": in_use().in_region(occasion.region),
+        "why_url": occasion.links.why_url if occasion.links else "",
         "unsubscribe_url": occasion.links.unsubscribe_url if occasion.links else "",
         "preferences_url": occasion.links.preferences_url if occasion.links else "",
     }
@@ -116,6 +136,33 @@ def _header(channel: str, words: Words, variables: Mapping[str, Any]) -> dict[st
         useless = f"{words.name}: {', '.join(sorted(unknown))} in its header means nothing on this channel"
         raise BadTemplate(useless, useless)
     return {name: _line(words, name, variables) for name in words.header}
+
+
+def _until(words: Words, header: Mapping[str, str], occasion: Occasion) -> datetime | None:
+    """Return when what the message says is over: a day ends at midnight where the reader is. Refuses another topic's words."""
+    if "topic" in header and occasion.topic and header["topic"] != occasion.topic:
+        other = f"{words.name}: its words are on {header['topic']}, and {occasion.journey} sends them on {occasion.topic}"
+        raise BadTemplate(other, f"{words.name}: topic")
+    if "expires" not in header:
+        return None
+    try:
+        return moment_written(header["expires"], occasion.zone)
+    except ValueError:
+        needed = "write a day or a moment of ISO 8601, such as 2026-12-24 or 2026-12-24T18:00"
+        raise BadTemplate(f"{words.name}: expires is {header['expires']!r}; {needed}", f"{words.name}: expires: {needed}") from None
+
+
+def endings(channel: str) -> Sequence[str]:
+    """Return what the names of a channel's template files end in."""
+    return EXTENSIONS.get(channel, ("txt",))
+
+
+def moment_written(text: str, where: ZoneInfo) -> datetime:
+    """Read when words are over: a moment, on the wall there if it names no zone, or the end of a day. Raises ValueError."""
+    if len(text) == len("2026-12-24"):
+        return datetime.combine(date.fromisoformat(text) + timedelta(days=1), time(), where)
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=where)
 
 
 def _line(words: Words, name: str, variables: Mapping[str, Any]) -> str:

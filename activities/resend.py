@@ -57,7 +57,7 @@ def written(parcel: Parcel, sender: str) -> dict[str, Any]:
     tags = {"journey": parcel.journey, "template": parcel.template}
     named = {name: NOT_IN_TAGS.sub("_", value)[:KEY_LENGTH] for name, value in tags.items()}
     return {
-        "from": sender,
+        "from": parcel.content.sender or sender,
         "to": [parcel.recipients[0]],
         "subject": content.subject,
         "text": content.text,

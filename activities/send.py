@@ -90,7 +90,10 @@ class Sender:
         if found is None:
             return _nobody(dispatch)
         person_id, what = found
-        wish = Wish(dispatch, person_id, what.journey, await self._content(dispatch, what), now)
+        content = await self._content(dispatch, what)
+        if isinstance(content, Content) and content.until is not None:
+            dispatch = replace(dispatch, expires=min(dispatch.expires, content.until))
+        wish = Wish(dispatch, person_id, what.journey, content, now)
         claimed = await self._claim(wish)
         while isinstance(claimed, Inquiry):
             claimed = await self._claim(wish, await look_up(claimed))
@@ -165,6 +168,7 @@ class Sender:
         expose(row, now)
         if isinstance(parcel, str):
             return conclude(row, "unknown" if in_doubt else "failed", f"template: {parcel}", now)
+        row.why = parcel.content.why
         outlet = self.outlet(row.channel, case.recipients)
         if isinstance(outlet, Local):
             outlet.write(session, parcel)

@@ -70,9 +70,10 @@ class Smtp:
     async def deliver(self, parcel: Parcel) -> str:
         """Return the Message-ID."""
         message = compose(parcel, self.sender, self.relays)
+        sender = parseaddr(parcel.content.sender or self.sender)[1]
         try:
             async with asyncio.timeout(BEFORE_SECONDS) as before, self._turns:
-                await self._hand_over(parcel.recipients[0], written(message), before)
+                await self._hand_over(sender, parcel.recipients[0], written(message), before)
         except TimeoutError as error:
             raise OutOfReach("the mail server does not get as far as the mail", "TimeoutError") from error
         return str(message["Message-ID"])
@@ -83,13 +84,13 @@ class Smtp:
             self._end(self._resting.pop())
         await asyncio.gather(*self._goodbyes)
 
-    async def _hand_over(self, recipient: str, message: bytes, before: asyncio.Timeout) -> None:
+    async def _hand_over(self, sender: str, recipient: str, message: bytes, before: asyncio.Timeout) -> None:
         """Send the mail over a connection that was kept, or a new one. One that turns out to have died is nobody's fault."""
         while True:
             line = self._kept() or Line(await _connected(self.url, self._errors))
             try:
                 async with self._keeping(line):
-                    await _envelope(line.server, parseaddr(self.sender)[1], recipient, self._errors)
+                    await _envelope(line.server, sender, recipient, self._errors)
                     before.reschedule(None)
                     return await _data(line.server, message, self._errors)
             except Gone:

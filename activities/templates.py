@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date
@@ -20,6 +20,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
 from activities.formats import FILTERS
+from activities.markdown import ENDED, begun, in_markdown, mjml
 
 T = TypeVar("T")
 
@@ -33,6 +34,10 @@ _until: ContextVar[float] = ContextVar("until")  # by this thread's use of the p
 
 class TooMuch(Exception):
     """A template takes too long, or makes too much."""
+
+
+class Nothing(ValueError):
+    """What a template writes is null."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +66,19 @@ class Library:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._files = _Files(folder)
-        self.environment: Environment = _Sandbox(self._files)
+        self.environment: Environment = _Sandbox(self._files, _written)
         self._json = _Sandbox(self._files, _as_json)
         self._header = lru_cache(maxsize=1024)(self.environment.from_string)
         self._parsed: dict[str, Parsed] = {}
 
-    def find(self, channel: str, name: str, extension: str, locale: str) -> Words:
+    def find(self, channel: str, name: str, extensions: Sequence[str], locale: str) -> Words:
         """Return the file that is closest to the locale. Raises jinja2's TemplateNotFound and TemplateSyntaxError."""
         tags = [*language_tags(locale), ""]
-        names = [f"{channel}/{name}{tag and '.' + tag}.{extension}" for tag in tags]
-        body = (self._json if extension == "json" else self.environment).select_template(names)
+        tag_of = {f"{channel}/{name}{tag and '.' + tag}.{ending}": tag for tag in tags for ending in extensions}
+        body = (self._json if extensions == ("json",) else self.environment).select_template(list(tag_of))
         assert body.name is not None
         header = {key: self._header(value) for key, value in self._files.headers[body.name].items()}
-        return Words(body.name, tags[names.index(body.name)], header, body)
+        return Words(body.name, tag_of[body.name], header, body)
 
     def parsed(self, name: str) -> Parsed:
         """Return a file as it is written. Raises jinja2's TemplateNotFound and TemplateSyntaxError, and UnicodeDecodeError."""
@@ -138,11 +143,19 @@ class _Files(FileSystemLoader):
         lines = [line.partition(":") for line in text.splitlines()[:-1]]
         self.headers[template] = {key: value.strip() for key, _, value in lines}
         self.keys[template] = [key for key, _, _ in lines]
-        return "\n" * text.count("\n") + source[len(text) :], path, fresh
+        body = "\n" * text.count("\n") + source[len(text) :]
+        if template.endswith(".md"):
+            body = f"{begun(self.headers[template])}{body}{ENDED}"
+        return body, path, fresh
 
 
 class _Bounded(CodeGenerator):
-    """Compiles loops so that each of their turns is measured."""
+    """Compiles loops so that each of their turns is measured, and Markdown so that what is filled in stays text."""
+
+    def visit_Template(self, node: nodes.Template, frame: Frame | None = None) -> None:
+        for output in node.find_all(nodes.Output) if (self.name or "").endswith(".md") else ():
+            output.nodes = [_as_text(each) for each in output.nodes]
+        super().visit_Template(node, frame)
 
     def visit_For(self, node: nodes.For, frame: Frame) -> None:
         node.iter = nodes.Call(nodes.EnvironmentAttribute("measured"), [node.iter], [], None, None)
@@ -159,7 +172,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         super().__init__(
             loader=files, undefined=StrictUndefined, autoescape=_is_markup, keep_trailing_newline=False, finalize=written
         )
-        self.filters.update(FILTERS)
+        self.filters.update(FILTERS, markdown=mjml, in_markdown=in_markdown)
 
     def measured(self, items: Iterable[T]) -> Iterator[T]:
         """Go through the items for as long as the template may go on."""
@@ -185,9 +198,22 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
 
+def _as_text(node: nodes.Expr) -> nodes.Expr:
+    if isinstance(node, nodes.TemplateData):
+        return node
+    return nodes.Filter(node, "in_markdown", [], [], None, None, lineno=node.lineno)
+
+
 def _measure() -> None:
     if time.thread_time() > _until.get():
         raise TooMuch(f"the template takes more than {SECONDS:g} s; look for a loop without an end")
+
+
+def _written(value: Any) -> Any:
+    """Let nothing be written where there is nothing: no reader is to meet a "None"."""
+    if value is None:
+        raise Nothing("what is to be written here is null; say what stands in its place, {{ … | default('…', true) }}")
+    return value
 
 
 def _as_json(value: Any) -> str:
@@ -204,4 +230,4 @@ def _plain(value: Any) -> Any:
 
 
 def _is_markup(name: str | None) -> bool:
-    return name is not None and name.endswith(".mjml")
+    return name is not None and name.endswith((".mjml", ".md"))

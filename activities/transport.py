@@ -12,7 +12,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 @dataclass(frozen=True)
 class Content:
-    """What a message says. `subject` is the title where a channel has titles; `html` and further `headers` an e-mail's only."""
+    """What a message says. `subject` is the title where a channel has titles; `html`, `sender` and `headers` are an e-mail's.
+
+    After `until` its words are no longer true. `why` is what it tells its reader of why they get it.
+    """
 
     text: str
     subject: str = ""
@@ -20,6 +23,9 @@ class Content:
     action: str = ""
     action_url: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    sender: str = ""  # '': the configured one
+    until: datetime | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True)

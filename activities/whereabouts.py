@@ -36,6 +36,11 @@ def country_of(person: Person, channel: str) -> str:
     return country(person.traits, person.locale)
 
 
+def region_of(person: Person) -> str:
+    """Return the country that the person is in, as far as is known (ISO 3166): what they or their devices told, or their number."""
+    return country(person.traits, person.locale) or number_country(person.phone)
+
+
 def number_zones(phone: str | None) -> tuple[str, ...]:
     """Return the names of the zones that a number is of; none for what is no number."""
     number = _number(phone)

@@ -21,9 +21,9 @@ from events.calls import Clock
 from events.consents import ALL, Word, confirm, confirmable, holds, spoken, waits, who
 from events.preferences import MONTH, UNCHANGED, Preferences, Wish, preferences, wish
 from settings import Settings
-from store.links import CONFIRM, PREFERENCES, Ticket, read_token
+from store.links import CONFIRM, PREFERENCES, WHY, Ticket, preferences_url, read_token
 from store.session import Store
-from store.tables import Person
+from store.tables import Delivery, Person
 from workflows.clock import zone
 from workflows.policy import in_force
 from workflows.reading import accepted_languages, closest, read_by
@@ -79,6 +79,30 @@ async def ask(request: Request, token: str, store: InStore, settings: InSettings
 async def agree(request: Request, token: str, store: InStore, settings: InSettings) -> Response:
     """Let the yes hold from here on."""
     return await _confirmation(request, token, store, settings, by_button=True)
+
+
+@router.get("/p/why/{token}")
+async def why(request: Request, token: str, store: InStore, settings: InSettings) -> Response:
+    """Tell a reader why they got a message: in its own words, on which topic, and when."""
+    ticket = read_token(settings.link_key.get_secret_value(), WHY, token)
+    async with store.read() as session:
+        person = await who(session, ticket.person) if ticket else None
+        message = await session.get(Delivery, ticket.message) if ticket and person else None
+    if ticket is None or person is None or message is None or message.person_id != person.id:
+        return _nowhere(request, settings)
+    reader = await _reader(request, person, ticket, settings)
+    topic = in_force().topic(message.topic)
+    where = zone(person.zone) or zone(settings.zone)
+    shown = {
+        "words": reader.words,
+        "language": reader.language,
+        "why": message.why,
+        "topic": "" if message.transactional else read_by(topic.title, reader.reading) or topic.name,
+        "about": read_by(topic.about, reader.reading),
+        "date": format_date(message.at.astimezone(where), "long", locale=reader.language),
+        "choose": preferences_url(settings, ticket.person, ticket.message),
+    }
+    return templates.TemplateResponse(request, "why.html", shown, headers=HEADERS)
 
 
 @router.get("/p/{token}")

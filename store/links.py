@@ -11,7 +11,7 @@ from itsdangerous import BadData, URLSafeSerializer
 from pydantic import SecretStr
 
 # What a link is for: a token for one is none for another.
-PREFERENCES, CONFIRM, UNSUBSCRIBE, OPENED, CLICKED = "preferences", "confirm", "unsubscribe", "opened", "clicked"
+PREFERENCES, CONFIRM, UNSUBSCRIBE, OPENED, CLICKED, WHY = "preferences", "confirm", "unsubscribe", "opened", "clicked", "why"
 
 
 class Public(Protocol):

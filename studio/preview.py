@@ -13,9 +13,9 @@ from typing import Any
 
 from activities.links import Links
 from activities.occasion import counting, portrait
-from activities.render import EXTENSIONS, OWN_NAMES, Occasion, render
+from activities.render import OWN_NAMES, Occasion, endings, render
 from activities.transport import Content
-from activities.whereabouts import zone_of
+from activities.whereabouts import region_of, zone_of
 from settings import Settings
 from store.links import Ticket
 from store.session import Store
@@ -113,6 +113,8 @@ async def preview(store: Store, settings: Settings, shipment: Shipment, person: 
         zone=zone_of(person, settings),
         did=counting(store, person.id) if person.id is not None else lambda event, **properties: 0,
         links=links,
+        topic=sent[0].topic if sent else "",
+        region=region_of(person),
     )
     channel, _, name = wish.template.partition("/")
     content = await asyncio.to_thread(render, shipment.library, channel, name, occasion, settings.locale)
@@ -152,7 +154,7 @@ def _refuse_lacking(
     """Refuse to show what lacks something that the journey, or the event that starts it, has to say."""
     channel, _, name = template.partition("/")
     try:
-        words = shipment.library.find(channel, name, EXTENSIONS.get(channel, "txt"), locale or settings.locale)
+        words = shipment.library.find(channel, name, endings(channel), locale or settings.locale)
     except Exception:  # which filling in tells, with its place
         return
     uses = [use for part in shipment.parts(words.name) for use in shipment.read(part).uses if not use.closed]

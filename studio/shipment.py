@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from activities.render import EXTENSIONS
+from activities.render import endings
 from activities.templates import Library, language_tags
 from studio.broken import taken_in
 from studio.uses import Reading, read
@@ -18,7 +18,7 @@ from workflows.definition import Definition
 from workflows.given import Given, given
 from workflows.messages import CHANNELS
 
-WRITTEN = frozenset((".mjml", ".txt", ".json", ".jinja", ".j2"))  # endings of templates
+WRITTEN = frozenset((".mjml", ".md", ".txt", ".json", ".jinja", ".j2"))  # endings of templates
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,11 @@ class Sent:
     @property
     def file(self) -> str:
         return self.journey.place.rpartition(":")[0]
+
+    @property
+    def topic(self) -> str:
+        """What its journey sends it on, as far as the source tells."""
+        return self.given.said.topic or self.journey.topic
 
     @property
     def place(self) -> str:
@@ -77,8 +82,8 @@ class Shipment:
 
     def of(self, template: str) -> Sequence[str]:
         """Return a template's files, one a language, the one that names none first."""
-        extension = EXTENSIONS.get(template.partition("/")[0], "txt")
-        fits = re.compile(rf"{re.escape(template)}(?:\.([^./]+))?\.{extension}")
+        ending = "|".join(endings(template.partition("/")[0]))
+        fits = re.compile(rf"{re.escape(template)}(?:\.([^./]+))?\.(?:{ending})")
         found = [(match[1] or "", file) for file in self.files if (match := fits.fullmatch(file))]
         return [file for tag, file in sorted(found) if not tag or language_tags(tag)[:1] == [tag]]
 
@@ -89,7 +94,7 @@ class Shipment:
     def parts(self, file: str) -> Sequence[str]:
         """Return a file and the text part that lies beside it."""
         beside = str(Path(file).with_suffix(".txt"))
-        return [file, beside] if file.endswith(".mjml") and beside in self.files else [file]
+        return [file, beside] if file.endswith((".mjml", ".md")) and beside in self.files else [file]
 
     def needs(self, file: str) -> frozenset[str]:
         """Return the files without which a file cannot be filled in: it, its text part, and those that they take in by name."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
+from zoneinfo import ZoneInfo
 
-from activities.render import EXTENSIONS, HEADERS, OWN_NAMES
+from activities.render import FOR_THE_READER, HEADERS, OWN_NAMES, endings, moment_written
 from activities.templates import Parsed
 from studio.broken import Fault, faults, is_mjml
 from studio.shipment import Sent, Shipment
@@ -23,7 +24,7 @@ ELSEWHERE = {"email": "user.email", "phone": "user.phone", "timezone": "user.zon
 NAMES = frozenset(
     ("name", "firstname", "lastname", "fullname", "givenname", "familyname", "surname", "nickname", "displayname", "salutation")
 )
-THE_SAME_FOR_ALL = frozenset(("unsubscribe_url", "preferences_url", "journey", "locale"))
+THE_SAME_FOR_ALL = frozenset(("journey", *FOR_THE_READER))
 Complaint = tuple[str, int, str, str]  # the file, its line, why, and what to write instead
 
 
@@ -58,11 +59,55 @@ def _header(shipment: Shipment, file: str, channel: str) -> Iterator[Fault]:
     for name in sorted(needed - parsed.header.keys()):
         yield Fault(file, 1, f"its header has no {name}", f"begin the file with a line `{name}: …` and a line `---`")
     for name, (line, value) in parsed.header.items():
-        if name not in needed | possible:
+        if name not in needed | possible or (name == "layout" and not file.endswith(".md")):
             useful = ", ".join(sorted(needed | possible)) or "no header"
             yield Fault(file, line, f"{name} in its header means nothing on {channel}", f"take it out; there {useful} is possible")
         elif name == "action" and "->" not in value and "{" not in value:
             yield Fault(file, line, f"its action {value!r} leads nowhere", "write it as `label -> address`")
+
+
+def two_bodies(shipment: Shipment) -> Iterator[Complaint]:
+    """Of a body in MJML and one in Markdown, for one language, only the first is ever sent."""
+    for template in shipment.sent:
+        files = shipment.of(template)
+        for file in files:
+            if file.endswith(".md") and (other := file.removesuffix(".md") + ".mjml") in files:
+                yield shipment.path(file), 1, f"{other} is sent in its place", "keep one of them"
+
+
+def words_of_another_topic(shipment: Shipment) -> Iterator[Complaint]:
+    """Words that say what topic they are on are sent on no other: its readers have not been asked about that one."""
+    for template, all_sent in shipment.sent.items():
+        for file, line, topic in _terms(shipment, template, "topic"):
+            for sent in all_sent:
+                if sent.given.plain and sent.topic != topic:
+                    why = f"{file} is on {topic}, and is sent on {sent.topic}"
+                    yield shipment.path(file), line, f"{why} by {sent.journey.name} ({sent.place})", "let both say the same"
+
+
+def words_that_are_over(shipment: Shipment) -> Iterator[Complaint]:
+    """After the moment that its header names, a message is sent to nobody."""
+    for template in shipment.sent:
+        for file, line, text in _terms(shipment, template, "expires"):
+            try:
+                over = moment_written(text, ZoneInfo("UTC")) <= shipment.now
+            except ValueError:
+                needed = "write a day or a moment of ISO 8601, such as 2026-12-24 or 2026-12-24T18:00"
+                yield shipment.path(file), line, f"expires is {text!r}, which is neither a day nor a moment", needed
+                continue
+            if over:
+                yield shipment.path(file), line, f"it is over since {text}", "give it new words, or take it out of its journey"
+
+
+def _terms(shipment: Shipment, template: str, name: str) -> Iterator[tuple[str, int, str]]:
+    """Yield what the header of each of its files says by that name, where it says so outright."""
+    for file in shipment.of(template):
+        try:
+            header = shipment.library.parsed(file).header
+        except Exception:  # which is told as a fault
+            continue
+        if name in header and "{" not in header[name][1]:
+            yield file, *header[name]
 
 
 def not_mjml(shipment: Shipment) -> Iterator[Complaint]:
@@ -192,6 +237,9 @@ RULES: tuple[Callable[[Shipment], Iterator[Complaint]], ...] = (
     missing_template,
     broken_template,
     not_mjml,
+    two_bodies,
+    words_of_another_topic,
+    words_that_are_over,
     undeclared_variable,
     undeclared_property,
     uncounted_event,
@@ -219,4 +267,4 @@ def _in_place(use: Use) -> tuple[str, int, Sequence[str]]:
 
 
 def _file(template: str) -> str:
-    return f"{template}.{EXTENSIONS.get(template.partition('/')[0], 'txt')}"
+    return f"{template}.{endings(template.partition('/')[0])[0]}"

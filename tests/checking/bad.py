@@ -193,7 +193,7 @@ BAD_TEMPLATES: Sequence[tuple[str, str, Mapping[str, str]]] = (
     ("broken-template", SENDS, sms("title: x #!\n---\nx")),
     ("broken-template", SENDS_MAIL, {"email/note.mjml": f"{{# #! #}}{MJML}"}),
     ("broken-template", SENDS_MAIL, {"email/note.mjml": f"subject: {{{{ area }} #!\n---\n{MJML}"}),
-    ("broken-template", SENDS_MAIL, {"email/note.mjml": f"subject: x\npreheader: x #!\n---\n{MJML}"}),
+    ("broken-template", SENDS_MAIL, {"email/note.mjml": f"subject: x\npreviewtext: x #!\n---\n{MJML}"}),
     ("broken-template", SENDS_MAIL, {"email/note.mjml": f"Subject: x #!\n---\n{MJML}"}),
     (
         "broken-template",
