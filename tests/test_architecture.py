@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "workflows.journey",
         "workflows.definition",
         "workflows.messages",
+        "workflows.brand",
         "workflows.clock",
         "workflows.traits",
         "workflows.lifecycle",

@@ -164,6 +164,7 @@ def sms(text: str) -> Mapping[str, str]:
     return {"sms/note.txt": text}
 
 
+LAYOUT = "<mjml><mj-body><mj-section><mj-column>{% block body %}{% endblock %}</mj-column></mj-section></mj-body></mjml>"
 SENDS = body('await j.send(Sms("note", {"area": joined.area, "angle": "task"}))')
 SENDS_MAIL = body('await j.send(Email("note", {"area": joined.area}))')
 DECLARES = "class Person(Traits):\n    plan: str"
@@ -260,6 +261,20 @@ BAD_TEMPLATES: Sequence[tuple[str, str, Mapping[str, str]]] = (
         "undeclared-property",
         body('await j.send(Sms("note", {"area": "x"}))', before=DECLARES),
         sms("{{ area }} {{ user.traits.plan }}\n{{ user.traits.plam }} #!"),
+    ),
+    (
+        "two-bodies",
+        SENDS_MAIL,
+        {"email/note.mjml": mail("{{ area }}"), "email/note.md": "subject: x #!\n---\n{{ area }}", "email/_layout.mjml": LAYOUT},
+    ),
+    ("words-of-another-topic", SENDS, {"sms/note.txt": "why: x\ntopic: offers #!\n---\n{{ area }}"}),
+    ("words-that-are-over", SENDS, {"sms/note.txt": "expires: soon #!\nwhy: x\n---\n{{ area }}"}),
+    ("broken-template", SENDS_MAIL, {"email/note.md": "subject: x #!\n---\n{{ area }}"}),
+    ("broken-template", SENDS_MAIL, {"email/note.mjml": f"subject: x\nlayout: email/x.mjml #!\n---\n{MJML.format('{{ area }}')}"}),
+    (
+        "undeclared-variable",
+        SENDS_MAIL,
+        {"email/note.md": "subject: x\n---\n# {{ area }}\n\n{{ aera }} #!\n", "email/_layout.mjml": LAYOUT},
     ),
     ("uncounted-event", SENDS, sms("{{ did('pushed') }}\n{{ did('pusht') }} #!")),
     ("taken-name", body('await j.send(Sms("note", {"user": "x", "area": "y"}))  #!'), sms("{{ area }}")),

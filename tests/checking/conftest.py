@@ -11,6 +11,7 @@ import pytest
 
 from studio.shipment import Shipment
 from tests.workflows.written import written
+from workflows.brand import BRAND
 from workflows.definition import EVENTS, JOURNEYS
 from workflows.policy import LAID_DOWN
 from workflows.segments import SEGMENTS
@@ -29,9 +30,11 @@ def registries() -> Iterator[None]:
     for registry, _ in kept:
         registry.clear()
     EVENTS.update(ours)
+    brand = list(BRAND)
     LAID_DOWN.clear()
+    BRAND.clear()
     yield
-    LAID_DOWN[:] = policy
+    LAID_DOWN[:], BRAND[:] = policy, brand
     for registry, before in kept:
         registry.clear()
         registry.update(before)

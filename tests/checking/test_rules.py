@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from studio import journey_rules, template_rules
 from studio.check import findings
-from tests.checking.bad import BAD_JOURNEYS, BAD_TEMPLATES, GOOD_JOURNEYS, GOOD_TEMPLATES
+from tests.checking.bad import BAD_JOURNEYS, BAD_TEMPLATES, GOOD_JOURNEYS, GOOD_TEMPLATES, SENDS, body
 from tests.checking.conftest import NOW, Built
 from workflows.check import Finding
 
@@ -54,6 +55,23 @@ def test_a_bad_template_is_found_by_its_rule_at_its_line(
 @pytest.mark.parametrize(("journeys", "templates"), GOOD_TEMPLATES.values(), ids=GOOD_TEMPLATES.keys())
 def test_nothing_is_found_in_good_templates(journeys: str, templates: Mapping[str, str], build: Built) -> None:
     assert findings(build(journeys, templates)) == set()
+
+
+def test_words_are_over_from_the_moment_that_they_name(build: Built) -> None:
+    today, yesterday = NOW.date(), NOW.date() - timedelta(days=1)
+    shipment = build(SENDS, {"sms/note.txt": f"expires: {today}\nwhy: x\n---\n{{{{ area }}}}"})
+    assert findings(shipment) == set()
+
+    (shipment.templates / "sms/note.txt").write_text(f"expires: {yesterday}\nwhy: x\n---\n{{{{ area }}}}")
+    assert [each.why for each in findings(shipment)] == [f"it is over since {yesterday}"]
+
+
+def test_words_may_say_the_topic_that_they_are_sent_on(build: Built) -> None:
+    sends = body('await j.send(Sms("note", {"area": "x"}, topic="news"))\nawait j.send(Sms("note", {"area": "x"}, topic="offers"))')
+
+    found = findings(build(sends, {"sms/note.txt": "topic: news\nwhy: x\n---\n{{ area }}"}))
+
+    assert [("sent on offers" in each.why, each.line) for each in found] == [(True, 1)]
 
 
 def test_there_is_a_bad_case_for_every_rule() -> None:
