@@ -19,6 +19,14 @@ END = "\ue000"  # a letter for private use, after each of ours: in code, where M
 OURS = re.compile(rf"&#?\w+;(?={END})")
 IN_LINKS = "%EE%80%80"  # which is that letter there
 HTML = RendererHTML()
+# The margins that mail programs give these are added to that of the `mj-text` around them, and each has others.
+STYLES = {
+    "h1": "margin:0;font-size:inherit;line-height:inherit;font-weight:inherit",
+    **dict.fromkeys(("h2", "h3", "h4", "h5", "h6"), "margin:0"),
+    **dict.fromkeys(("ul", "ol"), "margin:0;padding-left:24px"),
+    "blockquote": "margin:0;padding-left:16px;border-left:3px solid #b9bec7",
+    "p": "margin:0",
+}
 READER = MarkdownIt("commonmark", {"html": False}).enable("strikethrough")
 
 
@@ -47,7 +55,7 @@ def mjml(text: str) -> Markup:
     """Return the MJML of a text in CommonMark: an `mj-text` a paragraph, list or heading, an `mj-image` for a picture that
     stands alone, an `mj-button` for a link in bold that does. HTML in it is text.
     """
-    tokens = _with_what_was_filled_in(READER.parse(str(text).strip()))
+    tokens = _finished(READER.parse(str(text).strip()))
     blocks, depth = list[list[Token]](), 0
     for token in tokens:
         if depth == 0:
@@ -57,14 +65,16 @@ def mjml(text: str) -> Markup:
     return Markup("\n".join(_component(block) for block in blocks))
 
 
-def _with_what_was_filled_in(tokens: list[Token]) -> list[Token]:
-    """Take away what marks our entities, and in code put in what they stand for."""
+def _finished(tokens: list[Token]) -> list[Token]:
+    """Take away what marks our entities, in code put in what they stand for, and say how far things stand apart."""
     for token in tokens:
         in_code = token.type in ("code_inline", "code_block", "fence")
         text = OURS.sub(lambda found: unescape(found[0]), token.content) if in_code else token.content
         token.content = text.replace(END, "")
+        if token.nesting == 1 and token.tag in STYLES:
+            token.attrSet("style", STYLES[token.tag])
         token.attrs = {name: str(value).replace(IN_LINKS, "").replace(END, "") for name, value in token.attrs.items()}
-        _with_what_was_filled_in(token.children or [])
+        _finished(token.children or [])
     return tokens
 
 
@@ -97,4 +107,6 @@ def _attribute(token: Token, name: str) -> str:
 
 def _without_paragraph(html: str) -> str:
     """Take the paragraph around a text away: it has a margin, and its `mj-text` has one too."""
-    return html[3:-4] if html.startswith("<p>") and html.count("<p>") == 1 and html.endswith("</p>") else html
+    begin = f'<p style="{STYLES["p"]}">'
+    alone = html.startswith(begin) and html.count("<p") == 1 and html.endswith("</p>")
+    return html.removeprefix(begin).removesuffix("</p>") if alone else html

@@ -98,7 +98,7 @@ becomes = (
     .where(messages.c.key == bindparam("message"))
     .values(
         status=bindparam("now"),
-        reason=bindparam("why"),
+        reason=bindparam("cause"),
         retry_at=bindparam("again"),
         saw=bindparam("facts"),
         at=func.coalesce(bindparam("decided", type_=messages.c.at.type), messages.c.at),
@@ -250,7 +250,7 @@ def _released(row: Mapping[Any, Any], stop: Stop, clock: Clock) -> dict[str, Any
     return {
         "message": row["key"],
         "now": given_up if skipped else "deferred",
-        "why": "kill_switch" if skipped else "released",
+        "cause": "kill_switch" if skipped else "released",
         "again": None if skipped else at + _after(row, stop),
         "facts": {"stopped": words(stop), "choice": stop.choice},
         "decided": at if skipped else None,

@@ -309,8 +309,8 @@ class Delivery(SQLModel, table=True):
     sent_to: str = ""  # a keyed hash of the addresses that the last attempt was for
     doubted: bool = False  # an attempt of it was in doubt once: it may have arrived more than once, or not at all
     doubted_at: datetime | None = moment(default=None)  # when the first of those began, by the database's clock
-    why: str = Field(default="", sa_type=Text)  # what it told its reader of why they get it
     happened: dict[str, Any] = Field(default_factory=dict, sa_type=Document)  # what became of it: delivered, opened …, and when
+    why: str = Field(default="", sa_type=Text)  # what it told its reader of why they get it
 
 
 class InboxCard(SQLModel, table=True):
