@@ -56,6 +56,8 @@ def _told(path: Path | None, folder: Path) -> Told:
         raise typer.BadParameter(f"there is nothing at {path}")
     part = path if path is not None and path.resolve().is_relative_to(folder.resolve()) else None
     if path is not None and path.is_file() and part is None:
+        if path.suffix != ".py":
+            raise typer.BadParameter(f"{path} is no Python file, and in no folder of journeys; name its folder with --journeys")
         return Told(_named(of_source(path)), str(path), " of its source; the rest is asked of a whole folder of journeys")
     looked = look(path if path is not None and part is None else folder, datetime.now(UTC))
     but = "" if looked.whole else "; the rest is asked once the journeys can be loaded"

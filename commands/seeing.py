@@ -89,6 +89,7 @@ def paths(journey: str, journeys: Journeys = None, as_json: Json = False) -> Non
         print(json.dumps(jsonable(found), ensure_ascii=False))
     else:
         show(found, console)
+    raise typer.Exit(int(any(path.fails is not None for path in found.paths)))
 
 
 def journey_named(name: str) -> Definition[Any]:
@@ -149,7 +150,9 @@ async def _audience(name: str, sample: int, at: str) -> Audience:
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table("journey", "version", "trigger", "listens to", "exits on", "goal")
+    table = Table()
+    for heading in ("journey", "version", "trigger", "listens to", "exits on", "goal"):
+        table.add_column(heading, overflow="fold")
     for row in rows:
         cells = (row["name"], row["version"], row["trigger"], row["listens_to"], row["exits_on"], row["goal"] or "")
         table.add_row(*(", ".join(cell) if isinstance(cell, list) else str(cell) for cell in cells))

@@ -14,8 +14,11 @@ from store.session import Store
 from store.tables import AcceptedEvent, Assignment, Person, Run
 from workflows.definition import EVENTS, JOURNEYS, Definition, Event, current, in_full
 from workflows.happenings import Happening
+from workflows.happenings import Person as Somebody
+from workflows.life import Cast
+from workflows.policy import in_force
 from workflows.run import User
-from workflows.simulate import simulate
+from workflows.simulate import live
 
 AT_MOST = 2_000  # events of a person that are told again
 
@@ -78,15 +81,8 @@ def _given(
     channel, _, name = template.partition("/")
     user = User(person.user_id, person.zone, person.locale, person.traits)
     try:
-        run = simulate(
-            definition,
-            first,
-            then=[(max(moment, at) - at, happening) for moment, happening in then],
-            user=user,
-            at=at,
-            variants=variants,
-            reachable=[channel],
-        )
+        lived: list[tuple[datetime, Happening]] = [(at, first), *((max(moment, at), happening) for moment, happening in then)]
+        run = live(Cast([definition], in_force()), lived, Somebody(user, frozenset([channel])), variants=variants)[0]
     except Exception:  # a fault of the journey's is no reason to show nothing of its template
         return {}
     fitting = [each.message.data for each in run.decided if (each.message.channel, each.message.template) == (channel, name)]

@@ -14,18 +14,22 @@ from workflows.clock import in_words
 
 def show(found: Explored, console: Console) -> None:
     """Print the paths, each with its answers, its messages, and the longest it may take."""
-    table = Table("", "path", "messages", "at the longest", title_justify="left", show_lines=True)
+    table = Table("", title_justify="left", show_lines=True)
+    for heading in ("path", "messages", "at the longest"):
+        table.add_column(heading, overflow="fold")
     for number, path in enumerate(found.paths, 1):
         longest = Text.assemble(in_words(path.longest), (f"\n{path.end}" if path.end != "end" else "", "dim"))
         table.add_row(str(number), _answers(path), "\n".join(path.messages) or Text("none", style="dim"), longest)
-    console.print(table)
+    if found.paths:
+        console.print(table)
     for line in remarks(found):
         console.print(line, style="dim")
 
 
 def remarks(found: Explored) -> list[str]:
     """Say what holds for all the paths, and what is not among them."""
-    said = [f"At any time: an exit on {', '.join(found.exits)}."] if found.exits else []
+    said = [] if found.paths else ["No path comes to an end."]
+    said += [f"At any time: an exit on {', '.join(found.exits)}."] if found.exits else []
     if waiting := max((path.waiting for path in found.paths), default=None):
         said.append(
             f"Messages that have to wait for quiet hours to end, or for room under a cap, may add up to {in_words(waiting)}."

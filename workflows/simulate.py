@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from workflows.definition import Definition, Event
 from workflows.happenings import SOMEONE, Happening, Person
 from workflows.life import Cast, Life
+from workflows.livable import refuse_scenario, refuse_unlivable
 from workflows.messages import CHANNELS
 from workflows.policy import Policy, in_force
 from workflows.run import Receipt, User
@@ -46,8 +47,11 @@ def live(
 
     `happenings` come in order of acceptance. `receipts` tells what a provider answers, by template; `variants` which
     variant the person has, by experiment; the rest is as it would be live. A `Cast`, for whoever lives many lives, has its own
-    policy and fallback zone.
+    policy and fallback zone. Without one, raises TypeError or ValueError, one sentence, for what cannot be meant.
     """
+    __tracebackhide__ = True  # a test's failure is shown where the test is, or its journey
+    if not isinstance(journeys, Cast):
+        refuse_unlivable(journeys, happenings, receipts or {}, policy)
     cast = journeys if isinstance(journeys, Cast) else Cast(journeys, policy or in_force(), fallback_zone)
     scene = Scene(cast, happenings, person or Person(), variants or {}, receipts or {}, until)
     life = Life(cast, scene.person, happenings[0][0] if happenings else START, scene.variants, scene.receipts)
@@ -74,31 +78,11 @@ def simulate(
 ) -> Simulation:
     """Run one journey from its trigger to its end. `then` is what happens afterwards, by time since the start.
 
-    Raises ValueError, or TypeError, for what could not be so: a moment without a zone, an event that does not start the journey.
+    Raises TypeError or ValueError, one sentence, for what cannot be meant: an experiment or a template that there is not, say.
     """
-    _refuse_impossible(definition, starts_with, then, at, reachable)
+    __tracebackhide__ = True
+    refuse_scenario(definition, starts_with, then, user, reachable, variants or {}, receipts or {})
     happenings: list[tuple[datetime, Happening]] = [(at, starts_with)]
     happenings += [(at + since, happening) for since, happening in sorted(then, key=lambda entry: entry[0])]
     person = Person(user, frozenset(reachable))
     return live([definition], happenings, person, variants=variants, receipts=receipts, policy=policy)[0]
-
-
-def _refuse_impossible(
-    definition: Definition[Any],
-    starts_with: Event,
-    then: Sequence[tuple[timedelta, Happening]],
-    at: datetime,
-    reachable: Collection[str],
-) -> None:
-    if not isinstance(starts_with, definition.triggers):
-        kinds = " or ".join(kind.__name__ for kind in definition.triggers)
-        raise ValueError(f"{definition.name} does not start on {starts_with!r}; it starts on {kinds}")
-    if at.tzinfo is None:
-        raise ValueError(f"at={at!r} has no time zone: use an aware datetime")
-    for since, happening in then:
-        if not isinstance(since, timedelta) or since < timedelta(0):
-            raise ValueError(f"then: {since!r} is no time after the start; write a timedelta")
-        if not isinstance(happening, Happening):
-            raise TypeError(f"then: {happening!r} is nothing that happens to anybody; write an event, an Identify, an OptOut …")
-    if unknown := sorted(set(reachable) - CHANNELS.keys()):
-        raise ValueError(f"reachable: there is no channel {unknown[0]!r}; there are {', '.join(CHANNELS)}")

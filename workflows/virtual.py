@@ -14,6 +14,7 @@ from workflows.segments import Segment
 from workflows.simulated import Decided, Simulation
 
 SKIPPED = Receipt("suppressed", "kill_switch")
+MOST_STEPS = 50_000  # of a run: hundreds of times what any takes that ends
 
 
 class Around(Protocol):
@@ -89,7 +90,12 @@ class Run:
         return self.life.belongs(segment)
 
     def stepped(self) -> None:
-        pass
+        """Raise RuntimeError for a run that does not end: a server lets it go on for years, and here nobody would hear of it."""
+        if len(self.result.steps) > MOST_STEPS:
+            raise RuntimeError(
+                f"{self.definition.place}: this run of {self.definition.name!r} has taken {MOST_STEPS:,} steps, "
+                f"up to {self.life.clock:%d %B %Y}, and comes to no end; give its loop one, or live it `until=` some moment"
+            )
 
     # What drives it
 

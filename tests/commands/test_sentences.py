@@ -12,6 +12,20 @@ import pytest
 from tests.pages import environment, run
 
 NOWHERE = "postgresql+asyncpg://ada:hidden@127.0.0.1:1/sojourn"
+STUMBLES = """'''Stumbles.'''
+
+from workflows.definition import Event, journey
+from workflows.journey import Journey
+
+
+class Stumbled(Event):
+    steps: int = 1
+
+
+@journey()
+async def stumbling(j: Journey, stumbled: Stumbled) -> None:
+    1 / 0
+"""
 TO_MEND = "see SOJOURN_DATABASE_URL, and `sojourn migrate` if it is a new one"
 
 
@@ -31,6 +45,21 @@ def fails(words: str, folder: Path, **settings: str) -> str:
 def test_a_store_that_is_not_there_is_told_in_a_sentence(words: str, tmp_path: Path) -> None:
     said = fails(words, tmp_path, SOJOURN_DATABASE_URL="sqlite+aiosqlite:///nowhere/sojourn.db")
     assert said == f"sojourn: the store cannot be used (unable to open database file); {TO_MEND}"
+
+
+def test_names_are_told_whole_in_a_narrow_terminal(tmp_path: Path) -> None:
+    for words in (["journeys"], ["paths", "reengagement"]):
+        assert "…" not in run(["sojourn", *words], tmp_path, COLUMNS="40")
+
+
+def test_a_way_that_ends_in_an_error_is_shown_and_counts_as_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "journeys").mkdir()
+    (tmp_path / "journeys" / "stumbling.py").write_text(STUMBLES)
+
+    command = ["sojourn", "paths", "stumbling", "--journeys", "journeys"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60)
+
+    assert (done.returncode, "ZeroDivisionError" in done.stdout) == (1, True)
 
 
 def test_a_store_that_does_not_answer_is_told_without_its_password(tmp_path: Path) -> None:
