@@ -22,7 +22,7 @@ from workflows.definition import in_full
 from workflows.policy import in_force
 from workflows.reading import read_by
 from workflows.tracking import TRACKING, may_track
-from workflows.traits import is_private
+from workflows.traits import is_private, is_sensitive
 from workflows.transitions import ConsentRequested
 from workflows.wire import Dispatch
 
@@ -101,14 +101,14 @@ def _to_confirm(settings: Settings, run: Run, person: Person, trigger: Mapping[s
 
 
 def portrait(person: Person) -> dict[str, Any]:
-    """Return what templates are told of the person, as `user`."""
+    """Return what templates are told of the person, as `user`: no trait that is sensitive."""
     return {
         "id": person.user_id,
         "zone": person.zone,
         "locale": person.locale,
         "email": person.email,
         "phone": person.phone,
-        "traits": person.traits,
+        "traits": {name: value for name, value in person.traits.items() if not is_sensitive(name)},
     }
 
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateNotFound, nodes
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateNotFound, Undefined, nodes
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -21,6 +21,7 @@ from markupsafe import Markup
 
 from activities.formats import FILTERS
 from activities.markdown import ENDED, begun, in_markdown, mjml
+from workflows.traits import is_sensitive
 
 T = TypeVar("T")
 
@@ -183,7 +184,14 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, dict) and attribute in obj:
             return obj[attribute]
-        return super().getattr(obj, attribute)
+        return self._untold(attribute) if isinstance(obj, dict) and is_sensitive(attribute) else super().getattr(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        untold = isinstance(obj, dict) and isinstance(argument, str) and argument not in obj and is_sensitive(argument)
+        return self._untold(argument) if untold else super().getitem(obj, argument)
+
+    def _untold(self, trait: str) -> Undefined:
+        return self.undefined(f"the trait {trait} is sensitive, and enters no message")
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
         _measure()

@@ -14,10 +14,11 @@ from workflows.check import Finding
 from workflows.definition import EVENTS, Definition, Event, newest
 from workflows.given import Given, given
 from workflows.message_events import MessageBounced, MessageDelivered, MessageEvent, MessageReplied
-from workflows.messages import TO_SYSTEMS
+from workflows.messages import CHANNELS, TO_SYSTEMS
 from workflows.policy import in_force
 from workflows.source import Code, code_of, names_of, resolve
 from workflows.terms import LONGEST
+from workflows.traits import is_sensitive
 from workflows.wording import Value, Wording
 
 HAPPENS = {"sms": (MessageBounced, MessageDelivered, MessageReplied), "push": (), "in_app": (), "webhook": ()}  # to mail, all
@@ -212,11 +213,51 @@ def _way(path: Path) -> str:
     return f"after {', '.join(told)}, " if told else ""
 
 
+def sensitive_data(read: Read) -> Iterator[Complaint]:
+    """What a message is given of a sensitive trait, it may say, and the journey is the only place to stop it."""
+    bound = {name: trait for name, trait in _bound(read) if is_sensitive(trait)}
+    for node in read.code.walk():
+        pieces = node.values if isinstance(node, ast.Dict) else _of_message(read, node)
+        for piece in filter(None, pieces):
+            names = [bound[each.id] for each in ast.walk(piece) if isinstance(each, ast.Name) and each.id in bound]
+            for trait in dict.fromkeys([*(trait for trait in _traits(read, piece) if is_sensitive(trait)), *names]):
+                why = f"it gives a message the trait {trait}, which is sensitive"
+                yield piece.lineno, why, "decide by it which message is sent, and keep it out of what the message is given"
+
+
+def _of_message(read: Read, node: ast.AST) -> Sequence[ast.expr]:
+    kind = read.wording.kind(node.func) if isinstance(node, ast.Call) else None
+    if not isinstance(node, ast.Call) or kind not in CHANNELS.values():
+        return ()
+    return [each for each in (*node.args[1:], *(each.value for each in node.keywords)) if not isinstance(each, ast.Dict)]
+
+
+def _bound(read: Read) -> Iterator[tuple[str, str]]:
+    """Yield the names that a journey keeps a trait under, each with that trait."""
+    for node in read.code.walk():
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) | ast.NamedExpr(target=ast.Name(id=name), value=value):
+                yield from ((name, trait) for trait in _traits(read, value))
+
+
+def _traits(read: Read, piece: ast.AST) -> Iterator[str]:
+    """Yield the traits whose value an expression asks for, by their names."""
+    for node in ast.walk(piece):
+        match node:
+            case ast.Subscript(value=ast.Attribute(attr="traits"), slice=ast.Constant(value=str(name))):
+                yield name
+            case ast.Call(
+                func=ast.Attribute(attr="get", value=ast.Attribute(attr="traits")), args=[ast.Constant(value=str(name)), *_]
+            ):
+                yield name
+
+
 RULES: tuple[Callable[[Read], Iterator[Complaint]], ...] = (
     unknown_event,
     unknown_field,
     dead_wait,
     undeclared_topic,
+    sensitive_data,
     failing_path,
 )
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from activities.render import FOR_THE_READER, HEADERS, OWN_NAMES, endings, moment_written
 from activities.templates import Parsed
 from studio.broken import Fault, faults, is_mjml
+from studio.revealing_rules import reveals_too_much, sensitive_trait
 from studio.shipment import Sent, Shipment
 from studio.uses import Use
 from workflows.check import Finding
@@ -245,6 +246,8 @@ RULES: tuple[Callable[[Shipment], Iterator[Complaint]], ...] = (
     uncounted_event,
     taken_name,
     name_only,
+    sensitive_trait,
+    reveals_too_much,
 )
 
 

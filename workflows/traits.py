@@ -16,6 +16,25 @@ class Secret:
 Private = Annotated[T, Secret()]
 """A trait that enters no history, log, error, segment or journey: templates may say it, and nothing else: `Private[str]`."""
 
+
+class Delicate:
+    """Marks a trait that is sensitive."""
+
+
+Sensitive = Annotated[T, Delicate()]
+"""A trait that no message says or shows that it knows, such as one of health or faith: journeys and segments may decide by it.
+
+What is of a special category, and asks for most care, is in the GDPR's article 9.
+"""
+
+
+class Guess:
+    """Marks a trait that was inferred."""
+
+
+Inferred = Annotated[T, Guess()]
+"""A trait that was worked out of what a person did, and that they never told anybody: a message that says it gives that away."""
+
 TRAITS: dict[str, Trait] = {}
 ADDRESSES = ("email", "phone", "timezone", "locale")  # which Sojourn knows by itself
 
@@ -29,7 +48,9 @@ class Trait:
 
     def __init__(self, name: str, hint: Any) -> None:
         self.name = name
-        self.is_private = _is_private(hint)
+        self.is_private = _is_marked(hint, Secret)
+        self.is_sensitive = _is_marked(hint, Delicate)
+        self.is_inferred = _is_marked(hint, Guess)
         self._adapter: TypeAdapter[Any] = TypeAdapter(hint)
 
     def fit(self, value: Any) -> Any:
@@ -104,7 +125,17 @@ def any_private() -> bool:
     return any(each.is_private for each in TRAITS.values())
 
 
-def _is_private(hint: Any) -> bool:
+def is_sensitive(name: str) -> bool:
+    """Say whether a trait is declared to be sensitive."""
+    return name in TRAITS and TRAITS[name].is_sensitive
+
+
+def is_inferred(name: str) -> bool:
+    """Say whether a trait is declared to be inferred."""
+    return name in TRAITS and TRAITS[name].is_inferred
+
+
+def _is_marked(hint: Any, mark: type) -> bool:
     if get_origin(hint) is Annotated:
-        return any(isinstance(each, Secret) for each in get_args(hint)[1:]) or _is_private(get_args(hint)[0])
-    return any(_is_private(each) for each in get_args(hint))
+        return any(isinstance(each, mark) for each in get_args(hint)[1:]) or _is_marked(get_args(hint)[0], mark)
+    return any(_is_marked(each, mark) for each in get_args(hint))

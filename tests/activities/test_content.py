@@ -21,6 +21,7 @@ from activities.transport import Parcel
 from tests.activities.house import MJML, NOON, House, write_template
 from tests.activities.test_rendering import Desk
 from workflows.brand import BRAND, brand
+from workflows.traits import TRAITS, Sensitive, Trait
 
 LAYOUT = """<mjml lang="{{ language }}" dir="{{ direction }}"><mj-body><mj-section><mj-column>
 {% block body %}{% endblock %}<mj-text>{{ brand.address | default("nowhere") }}</mj-text>
@@ -249,3 +250,22 @@ async def test_a_message_keeps_what_it_told_of_why_it_came(house: House) -> None
 
     row = await house.row()
     assert row.why == "You said hello"
+
+
+async def test_what_is_sensitive_enters_no_message(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TRAITS, "faith", Trait("faith", Sensitive[str]))
+    await house.change_person(traits={"faith": "hidden", "plan": "team"})
+    tries = [
+        "{{ user.traits.faith }}",
+        "{{ user.traits['faith'] }}",
+        "{{ user.traits.get('faith', 1) }}",
+        "{{ user.traits | string }}",
+    ]
+    for number, text in enumerate(tries):
+        write_template(house.folder, "sms/told.txt", text)
+        await house.send("sms", "told", step=f"send:{number}")
+
+    told = [await house.row(f"send:{number}") for number in range(2)]
+
+    assert {each.reason for each in told} == {"template: sms/told.txt:1: the trait faith is sensitive, and enters no message"}
+    assert [each.text for each in await house.mailbox()] == ["1", "{'plan': 'team'}"]

@@ -16,8 +16,9 @@ from studio import template_rules
 from studio.broken import faults, is_mjml
 from studio.shipment import Shipment
 from studio.uses import read
-from tests.checking.bad import BAD_JOURNEYS, BAD_TEMPLATES, GOOD_JOURNEYS, GOOD_TEMPLATES
+from tests.checking.bad import BAD_JOURNEYS, BAD_TEMPLATES, GOOD_JOURNEYS
 from tests.checking.conftest import NOW
+from tests.checking.good import GOOD_TEMPLATES
 from workflows.check import findings
 
 JOURNEYS = sorted({text for _, text in BAD_JOURNEYS} | set(GOOD_JOURNEYS.values()))

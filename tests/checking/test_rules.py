@@ -10,8 +10,9 @@ import pytest
 
 from studio import journey_rules, template_rules
 from studio.check import findings
-from tests.checking.bad import BAD_JOURNEYS, BAD_TEMPLATES, GOOD_JOURNEYS, GOOD_TEMPLATES, SENDS, body
+from tests.checking.bad import BAD_JOURNEYS, BAD_TEMPLATES, GOOD_JOURNEYS, SENDS, body
 from tests.checking.conftest import NOW, Built
+from tests.checking.good import GOOD_TEMPLATES
 from workflows.check import Finding
 
 
