@@ -30,6 +30,7 @@ from bench.trials import (
     made_up,
     refuted,
     refuted_at_once,
+    refuted_means,
     rejected,
     steady,
 )
@@ -90,12 +91,14 @@ def questions() -> Iterator[Question]:
     for arms in (3, 4):
         yield _no_difference(f"A/A of {arms} arms, 5 %", World((0.05,) * arms, ((0, (1.0,) * arms),)))
     yield _no_difference("A/A of 4 arms, 2 %, 7:1:1:1", World((0.02,) * 4, ((0, (7.0, 1.0, 1.0, 1.0)),)))
+    yield _others(World((0.05, 0.065, 0.05, 0.05), ((0, (1.0, 1.0, 1.0, 1.0)),)))
     yield _no_difference("A/A, 10 %, weights changed twice, rates falling", World((0.1, 0.1), CHANGED, trend=0.2))
     yield _no_difference("A/A, 10 %, looked at after every person", World((0.1, 0.1), people=1, days=400, seasonal=False))
     for baseline, variant in DIFFERING:
         yield _covered(World((baseline, variant)), f"{baseline:.1%} and {variant:.1%}")
     yield _covered(World((0.1, 0.12), ((0, (1.0, 9.0)),)), "10.0% and 12.0%, 1:9")
     yield _covered(World((0.1, 0.12), CHANGED), "10.0% and 12.0%, weights changed twice", seasonal=True)
+    yield _mean_covered(World((0.1, 0.13), trend=0.3))
     yield from (_covered_at_the_stop(baseline, variant) for baseline, variant in DIFFERING[1:])
     designs = (Design(0.01, 0.013), Design(0.1, 0.12), Design(0.1, 0.12, weights=(4, 1)), Design(0.5, 0.45, power=0.9))
     yield from (_power_at_once(design) for design in designs)
@@ -139,6 +142,16 @@ def _no_difference(name: str, world: World) -> Question:
     return lambda runs, chance: Line(f"{name}: ever decided", _share(world, runs, chance, said), "at most", ALPHA)
 
 
+def _others(world: World) -> Question:
+    """The first variant is better; any verdict on the others is wrong."""
+
+    def said(trials: Trials) -> Flags:
+        return ever(np.logical_or.reduce([refuted(trials, arm, ALPHA / 3) for arm in (2, 3)]))
+
+    name = "one of three variants better, two as the baseline: one of the two ever decided"
+    return lambda runs, chance: Line(name, _share(world, runs, chance, said), "at most", ALPHA)
+
+
 def _covered(world: World, name: str, *, seasonal: bool = False) -> Question:
     """On no day may the interval of the difference leave out the true one, nor that of the ratio.
 
@@ -154,6 +167,14 @@ def _covered(world: World, name: str, *, seasonal: bool = False) -> Question:
     which = "lift" if seasonal else "difference and lift"
     said = f"{name}: {which} in the interval every day"
     return lambda runs, chance: Line(said, 1 - _share(true, runs, chance, missed), "at least", 1 - ALPHA)
+
+
+def _mean_covered(world: World) -> Question:
+    """Proven is what is said of a difference that stays; of the mean of one that changes it is found so, here."""
+    name = "10.0% and 13.0%, both falling to a third: mean difference so far in the interval every day"
+    return lambda runs, chance: Line(
+        name, 1 - _share(world, runs, chance, lambda trials: ever(refuted_means(trials, 1, ALPHA))), "at least", 1 - ALPHA
+    )
 
 
 def _covered_at_the_stop(baseline: float, variant: float) -> Question:

@@ -20,6 +20,7 @@ Flags = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
 
 CRITICAL = NormalDist().inv_cdf(0.975)
+BOTH: tuple[Direction, Direction] = (1, -1)
 AT_ONCE = 1000  # experiments: what they take of memory stays small
 WEEK = np.array([1.1, 1.2, 1.1, 1.0, 0.9, 0.6, 0.7])
 
@@ -103,6 +104,19 @@ def refuted(trials: Trials, arm: int, alpha: float, gains: Gains = by_difference
     """Say on which days the interval of which experiment leaves out a difference or a ratio; that of 0 or 1 is a verdict."""
     enough = math.log(2 / alpha)
     return (log_evidence(trials, arm, 1, gains, null) >= enough) | (log_evidence(trials, arm, -1, gains, null) >= enough)
+
+
+def refuted_means(trials: Trials, arm: int, alpha: float) -> Flags:
+    """Say on which days the interval leaves out the mean, over all people until then, of a difference that changes with the seasons."""
+    world, enough = trials.world, math.log(2 / alpha)
+    coming = world.people * WEEK[np.arange(world.days) % 7]
+    means = np.cumsum(coming * world.season * (world.rates[arm] - world.rates[0])) / np.cumsum(coming)
+    ((share, four),) = cells(trials, arm)
+    days = []
+    for day, mean in enumerate(means):
+        wealth = [four[:, day] @ sequential.factors(by_difference, float(mean), share, direction) for direction in BOTH]
+        days.append(np.maximum(*(sequential.log_mean_wealth(each) for each in wealth)) >= enough)
+    return np.stack(days, axis=1)
 
 
 def ever(days: Flags) -> Flags:

@@ -32,8 +32,8 @@ from insight.intervals import as_difference, as_ratio, high_end, low_end
 Numbers = NDArray[np.float64]
 Direction = Literal[1, -1]  # 1 bets that the variant converts more than the null says, -1 that it converts less
 
-MIDDLES = np.sin((np.arange(8) + 0.5) * math.pi / 16) ** 2  # conversion rates, evenly spread where a share's spread is constant
-MIDDLE_WEIGHTS = 1 / (np.arange(8) + 1.0)  # most rates are low
+MIDDLES = np.sin(np.arange(9) * math.pi / 16) ** 2  # rates from 0 to 1, close enough that between two of them little is lost
+MIDDLE_WEIGHTS = 1 / (np.arange(9) + 1.0)  # most rates are low
 EFFECTS = 0.005 * 2.0 ** np.arange(10)  # log odds ratios, from half a percent to beyond what may be bet
 EFFECT_WEIGHTS = np.exp(-(np.log(EFFECTS / 0.15) ** 2) / 2) + 0.02  # most that is worth trying changes the odds by 5 to 40 %
 MOST = 0.999  # of what a bettor has may be lost by one person: nobody is ever ruined

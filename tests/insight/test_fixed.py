@@ -7,8 +7,9 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from insight import fixed
 from insight.comparison import compare, compare_once
@@ -20,14 +21,18 @@ from insight.sequential import Stratum
     ("variant", "baseline", "low", "high"),
     [((70, 56), (80, 48), 0.0528, 0.3382), ((10, 9), (10, 3), 0.1700, 0.8406), ((56, 5), (29, 0), -0.0326, 0.1933)],
 )
-def test_differences_have_the_published_limits(variant: tuple[int, int], baseline: tuple[int, int], low: float, high: float) -> None:
+def test_differences_have_the_published_limits(
+    variant: tuple[int, int], baseline: tuple[int, int], low: float, high: float
+) -> None:
     """Newcombe, Statistics in Medicine 17 (1998), 873-890, table II: Miettinen and Nurminen's."""
     assert fixed.difference_interval(Arm(*variant), Arm(*baseline), 0.05) == pytest.approx((low, high), abs=6e-5)
 
 
 def slow_score(variant: Arm, baseline: Arm, ratio: float, difference: float) -> float:
     """Look for the likeliest rates under the null hypothesis by trying very many."""
-    n1, x1, n0, x0 = (float(np.asarray(each)) for each in (variant.people, variant.conversions, baseline.people, baseline.conversions))
+    n1, x1, n0, x0 = (
+        float(np.asarray(each)) for each in (variant.people, variant.conversions, baseline.people, baseline.conversions)
+    )
     low, high = max(0.0, -difference / ratio), min(1.0, (1 - difference) / ratio)
     for _ in range(6):
         tried = np.linspace(low, high, 2001)[1:-1]
@@ -43,13 +48,15 @@ def slow_score(variant: Arm, baseline: Arm, ratio: float, difference: float) -> 
 @pytest.mark.parametrize(("ratio", "difference"), [(1, 0), (1, 0.1), (1, -0.2), (1.5, 0), (0.4, 0)])
 @pytest.mark.parametrize("arms", [(Arm(70, 56), Arm(80, 48)), (Arm(1000, 11), Arm(300, 2)), (Arm(40, 39), Arm(50, 20))])
 def test_the_score_is_that_of_the_likeliest_rates(arms: tuple[Arm, Arm], ratio: float, difference: float) -> None:
-    assert float(fixed.score(*arms, ratio=ratio, difference=difference)) == pytest.approx(slow_score(*arms, ratio, difference), abs=1e-4)
+    assert float(fixed.score(*arms, ratio=ratio, difference=difference)) == pytest.approx(
+        slow_score(*arms, ratio, difference), abs=1e-4
+    )
 
 
-def binomial(people: int, rate: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def binomial(people: int, rate: float) -> NDArray[np.float64]:
     counts = np.arange(people + 1)
     ways = np.array([math.lgamma(people + 1) - math.lgamma(x + 1) - math.lgamma(people - x + 1) for x in counts])
-    return np.exp(ways + counts * math.log(rate) + (people - counts) * math.log1p(-rate))
+    return np.asarray(np.exp(ways + counts * math.log(rate) + (people - counts) * math.log1p(-rate)))
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.1, 0.3, 0.5, 0.9])
@@ -62,12 +69,13 @@ def test_of_all_that_may_happen_without_a_difference_no_more_than_alpha_is_rejec
     arms = Arm(people[0], mine), Arm(people[1], other)
     rejected = np.abs(fixed.score(*arms)) >= NormalDist().inv_cdf(1 - alpha / 2)
     wrong = np.outer(binomial(people[0], rate), binomial(people[1], rate))[rejected & fixed.enough(*arms)].sum()
-    assert wrong <= 1.1 * alpha  # the score method is close, not exact: docs/statistics.md says so
+    assert wrong <= alpha + 0.003  # close, not exact, as docs/statistics.md says
 
 
 counts = st.tuples(st.integers(2, 5_000), st.floats(0, 1)).map(lambda each: (each[0], round(each[0] * each[1])))
 
 
+@settings(max_examples=40)
 @given(counts, counts, st.sampled_from([0.1, 0.05, 0.01]))
 def test_the_p_value_and_both_intervals_say_the_same(variant: tuple[int, int], baseline: tuple[int, int], alpha: float) -> None:
     arms = Arm(*variant), Arm(*baseline)

@@ -1,4 +1,4 @@
-"""The evidence of a sequential comparison: worth 1 on average under its null hypothesis, whoever comes; and the intervals made of it."""
+"""The evidence of a comparison at any look: worth 1 on average under its null hypothesis, whoever comes; and its intervals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from insight import sequential
 from insight.comparison import compare, harm_p_value
 from insight.sequential import Gains, Stratum, by_difference, by_ratio, log_evidence
 
-Person = tuple[float, float, float]  # the share of the variant when they were assigned; their chance to convert there, and in the baseline
+Person = tuple[
+    float, float, float
+]  # the share of the variant when they were assigned; their chance to convert there, and in the baseline
 
 RISING = [(0.5, 0.1, 0.1), (0.5, 0.4, 0.4), (0.5, 0.9, 0.9), (0.8, 0.02, 0.02), (0.8, 0.6, 0.6)]
 APART = [(0.3, 0.35, 0.15), (0.3, 0.9, 0.7), (0.5, 0.2, 0.0), (0.5, 1.0, 0.8), (0.5, 0.5, 0.3)]
@@ -57,7 +59,13 @@ def counted(people: list[Person], lot: tuple[tuple[bool, bool], ...]) -> list[St
 @pytest.mark.parametrize("direction", [1, -1])
 @pytest.mark.parametrize(
     ("people", "gains", "null"),
-    [(RISING, by_difference, 0.0), (RISING, by_ratio, 1.0), (APART, by_difference, 0.2), (TRIPLED, by_ratio, 3.0), (THIRD, by_ratio, 1 / 3)],
+    [
+        (RISING, by_difference, 0.0),
+        (RISING, by_ratio, 1.0),
+        (APART, by_difference, 0.2),
+        (TRIPLED, by_ratio, 3.0),
+        (THIRD, by_ratio, 1 / 3),
+    ],
     ids=["no difference", "ratio 1", "twenty points", "three times", "a third"],
 )
 def test_evidence_is_worth_one_on_average_if_its_null_hypothesis_is_true_though_rates_and_weights_change(
