@@ -310,11 +310,13 @@ def _pooling(runs: int, chance: np.random.Generator) -> Line:
 
 def _table(lines: list[Line], runs: int) -> Table:
     table = Table(title=f"{runs:,} experiments a line")
-    for heading in ("experiments", "found", "promised", ""):
+    for heading in ("experiments", "found", "promised", "chance", ""):
         table.add_column(heading, justify="left" if heading in ("experiments", "") else "right")
     for line in lines:
         mark = "[green]held[/]" if line.held else "[red]not held[/]"
-        table.add_row(line.name, f"{line.found:.2%}", f"{line.promise} {line.bound:.1%}", mark)
+        table.add_row(
+            line.name, f"{line.found:.2%}", f"{line.promise} {line.bound:.1%}", f"{line.chance:.1%}" if line.chance else "", mark
+        )
     return table
 
 

@@ -107,7 +107,7 @@ def refuted(trials: Trials, arm: int, alpha: float, gains: Gains = by_difference
 
 
 def refuted_means(trials: Trials, arm: int, alpha: float) -> Flags:
-    """Say on which days the interval leaves out the mean, over all people until then, of a difference that changes with the seasons."""
+    """Say on which days the interval leaves out the mean, over all people so far, of a difference that changes by the season."""
     world, enough = trials.world, math.log(2 / alpha)
     coming = world.people * WEEK[np.arange(world.days) % 7]
     means = np.cumsum(coming * world.season * (world.rates[arm] - world.rates[0])) / np.cumsum(coming)
