@@ -32,6 +32,7 @@ COPY commands ./commands
 COPY deploy ./deploy
 COPY engine ./engine
 COPY events ./events
+COPY insight ./insight
 COPY journeys ./journeys
 COPY store ./store
 COPY studio ./studio

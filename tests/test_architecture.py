@@ -23,6 +23,7 @@ FOLDERS = {
     "deploy",
     "engine",
     "events",
+    "insight",
     "journeys",
     "store",
     "studio",
@@ -67,6 +68,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "workflows",
     },
     "engine": {"engine"},
+    "insight": {"insight"},
 }
 
 # Longer than they may be, since before the rule: these lists only ever shrink.
