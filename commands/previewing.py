@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from studio.preview import Shown, Wish
 
 console = Screen()
+ALL = "all"  # languages of a template
 
 
 def preview(
@@ -38,7 +39,9 @@ def preview(
     ] = "",
     journeys: Journeys = None,
     channel: Annotated[str, typer.Option(help="The channel, where a name alone is on several.")] = "",
-    locale: Annotated[str, typer.Option(help="Read it in this language in place of theirs, as pt-BR.")] = "",
+    locale: Annotated[
+        str, typer.Option(help="Read it in this language in place of theirs, as pt-BR; `all`: in each that there is.")
+    ] = "",
     data: Annotated[str, typer.Option(help="What the journey gives the message, as JSON.")] = "",
     event: Annotated[str, typer.Option(help="What the event that starts the journey says, as JSON.")] = "",
     at: Annotated[str, typer.Option(help="Fill it in at this moment, ISO 8601 with a zone; now unless given.")] = "",
@@ -60,33 +63,38 @@ def preview(
     now = moment(at) or datetime.now(UTC)
     wish = Wish(template, now, locale, _object("--data", data), _object("--event", event))
     try:
-        shown = asyncio.run(_preview(settings, folder, user, _object("--as", _text(invented)), channel, wish))
+        found = asyncio.run(_preview(settings, folder, user, _object("--as", _text(invented)), channel, wish))
     except (Unclear, BadTemplate) as why:
         raise typer.BadParameter(str(why)) from None
-    file = _written(shown) if in_browser else None
+    files = [_written(each) for each in found] if in_browser else []
     if as_json:
-        print(json.dumps(_as_json(shown), indent=2, ensure_ascii=False, default=str))
+        told = [_as_json(each) for each in found]
+        print(json.dumps(told if locale == ALL else told[0], indent=2, ensure_ascii=False, default=str))
     else:
-        _show(shown)
-    if file is not None:
+        for number, each in enumerate(found):
+            if number:
+                console.rule(style="dim")
+            _show(each)
+    for file in files:
         console.print(_opened(file), soft_wrap=True)
 
 
 async def _preview(
     settings: Settings, folder: Path, user: str, invented: Mapping[str, Any] | None, channel: str, wish: Wish
-) -> Shown:
+) -> list[Shown]:
     from dataclasses import replace
 
     from connecting import open_store
     from studio.check import loaded
-    from studio.preview import meant, preview
+    from studio.preview import meant, preview, spoken
 
     shipment = loaded(folder, wish.at)
     wish = replace(wish, template=meant(shipment, wish.template, channel))
     store = open_store(settings)
     try:
         person = await _of_store(store, user) if invented is None else _somebody(invented, wish.at)
-        return await preview(store, settings, shipment, person, wish)
+        languages = spoken(shipment, wish.template, settings.locale) if wish.locale == ALL else [wish.locale]
+        return [await preview(store, settings, shipment, person, replace(wish, locale=each)) for each in languages]
     finally:
         await store.close()
 
@@ -165,12 +173,17 @@ def _show(shown: Shown) -> None:
         parts = _parts(content.text)
         count = f"{parts['segments']} part{'' if parts['segments'] == 1 else 's'}"
         console.print(Text(f"\n{len(content.text)} characters, {count} in {parts['encoding']}", style="dim"))
+    if content.why:
+        console.print(Text(f"\nwhy: {content.why}", style="dim"))
+    for remark in shown.remarks:
+        console.print(Text.assemble("\n", ("look again: ", "yellow"), str(remark)))
 
 
 def _as_json(shown: Shown) -> dict[str, Any]:
     return {
         **{name: value for name, value in asdict(shown.content).items() if name != "headers"},
         **({"parts": _parts(shown.content.text)} if shown.channel == "sms" else {}),
+        "remarks": [asdict(each) for each in shown.remarks],
         "template": shown.template,
         "to": shown.to,
         "locale": shown.locale,

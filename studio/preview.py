@@ -20,6 +20,7 @@ from settings import Settings
 from store.links import Ticket
 from store.session import Store
 from store.tables import Person
+from studio.remarks import Remark, remarks
 from studio.retold import Story, retold, told
 from studio.shipment import Sent, Shipment
 from workflows.policy import in_force
@@ -61,6 +62,11 @@ class Shown:
     def channel(self) -> str:
         return self.template.partition("/")[0]
 
+    @property
+    def remarks(self) -> list[Remark]:
+        """What a careful reader would say of it."""
+        return remarks(self.channel, self.content)
+
 
 class Nowhere(Links):
     """Links that lead nowhere, in place of those that let whoever has them act for the person."""
@@ -72,6 +78,10 @@ class Nowhere(Links):
     @cached_property
     def preferences_url(self) -> str:
         return self._to("p")
+
+    @cached_property
+    def why_url(self) -> str:
+        return self._to("p/why")
 
     @property
     def confirm_url(self) -> str:
@@ -93,6 +103,12 @@ def meant(shipment: Shipment, name: str, channel: str = "") -> str:
     some = ", ".join([*there[:NAMED], *(["…"] if there[NAMED:] else [])])
     hint = f"did you mean {close[0]!r}?" if close else f"there is {some or 'none'}"
     raise Unclear(f"there is no template {name!r}{f' on {channel}' if channel else ''} in {shipment.templates}; {hint}")
+
+
+def spoken(shipment: Shipment, template: str, default: str) -> list[str]:
+    """Return the languages that a template is in, the one of the file that names none first."""
+    named = [file.removeprefix(template).split(".")[1:-1] for file in shipment.of(template)]
+    return list(dict.fromkeys(tag[0] if tag else default for tag in named))
 
 
 async def preview(store: Store, settings: Settings, shipment: Shipment, person: Person, wish: Wish) -> Shown:

@@ -131,7 +131,8 @@ def test_their_variant_is_theirs_and_a_channel_that_comes_second_is_shown(sojour
     ada()
     assert sojourn("nudge", "--user", "ada").splitlines() == ["push/nudge for ada, de", "people", "", "flask flask"]
     told = sojourn("welcome", "--channel", "in_app", "--user", "ada").splitlines()
-    assert told == ["in_app/welcome for ada, de", "Hello", "", "It is flask.", "", "[Look] https://x.example/flask"]
+    assert told[:6] == ["in_app/welcome for ada, de", "Hello", "", "It is flask.", "", "[Look] https://x.example/flask"]
+    assert "look again: the link 'Look' leads to x.example, which only holds a place" in " ".join(told)
 
 
 def test_what_nobody_has_given_is_named_with_how_to_give_it(sojourn: Sojourn) -> None:
@@ -155,6 +156,21 @@ def test_somebody_invented_reads_it_with_the_event_that_is_given(sojourn: Sojour
     assert told["text"].startswith("Dear Bo, src.")
     (tmp_path / "bo.json").write_text(json.dumps(person))
     assert "Dear Bo, src." in sojourn("email/welcome", "--as", str(tmp_path / "bo.json"), *event)
+
+
+def test_a_message_is_shown_in_all_its_languages(sojourn: Sojourn, tmp_path: Path) -> None:
+    person = json.dumps({"traits": {"name": "Bo", "locale": "fr"}})
+    event = ("--event", '{"project": "flask", "area": "src"}')
+
+    told = json.loads(sojourn("email/welcome", "--as", person, *event, "--locale", "all", "--json"))
+    shown = sojourn("email/welcome", "--as", person, *event, "--locale", "all")
+
+    languages = [each["locale"] for each in told]
+    assert len(languages) == len(set(languages)) > 1
+    for each in told:
+        alone = json.loads(sojourn("email/welcome", "--as", person, *event, "--locale", each["locale"], "--json"))
+        assert (each["subject"], each["text"]) == (alone["subject"], alone["text"])
+        assert f"email/welcome for somebody, {each['locale']}" in shown
 
 
 def test_what_the_event_leaves_out_reads_as_it_is_declared(sojourn: Sojourn) -> None:
