@@ -29,6 +29,7 @@ COMMANDS = {
     "draw": "seeing:draw",
     "paths": "seeing:paths",
     "preview": "previewing:preview",
+    "send-test": "sending:send_test",
     "try": "trying:try_journey",
     "backtest": "backtesting:backtest",
     "replay": "replaying:replay",

@@ -61,9 +61,9 @@ def preview(
     folder = journeys or settings.journeys
     load(folder)
     now = moment(at) or datetime.now(UTC)
-    wish = Wish(template, now, locale, _object("--data", data), _object("--event", event))
+    wish = Wish(template, now, locale, json_object("--data", data), json_object("--event", event))
     try:
-        found = asyncio.run(_preview(settings, folder, user, _object("--as", _text(invented)), channel, wish))
+        found = asyncio.run(_preview(settings, folder, user, json_object("--as", written_there(invented)), channel, wish))
     except (Unclear, BadTemplate) as why:
         raise typer.BadParameter(str(why)) from None
     files = [_written(each) for each in found] if in_browser else []
@@ -92,11 +92,16 @@ async def _preview(
     wish = replace(wish, template=meant(shipment, wish.template, channel))
     store = open_store(settings)
     try:
-        person = await _of_store(store, user) if invented is None else _somebody(invented, wish.at)
+        somebody = await person(store, user, invented, wish.at)
         languages = spoken(shipment, wish.template, settings.locale) if wish.locale == ALL else [wish.locale]
-        return [await preview(store, settings, shipment, person, replace(wish, locale=each)) for each in languages]
+        return [await preview(store, settings, shipment, somebody, replace(wish, locale=each)) for each in languages]
     finally:
         await store.close()
+
+
+async def person(store: Store, user: str, invented: Mapping[str, Any] | None, at: datetime) -> Person:
+    """Return somebody of the store, or who is invented in their place. Raises BadParameter for who is neither."""
+    return await _of_store(store, user) if invented is None else _somebody(invented, at)
 
 
 async def _of_store(store: Store, name: str) -> Person:
@@ -137,7 +142,7 @@ def _somebody(said: Mapping[str, Any], at: datetime) -> Person:
     )
 
 
-def _object(option: str, text: str) -> dict[str, Any] | None:
+def json_object(option: str, text: str) -> dict[str, Any] | None:
     """Return the JSON object of an option, None where it is not given. Raises BadParameter for anything else."""
     if not text:
         return None
@@ -150,7 +155,7 @@ def _object(option: str, text: str) -> dict[str, Any] | None:
     return read
 
 
-def _text(said: str) -> str:
+def written_there(said: str) -> str:
     """Return what was written, or what is in the file of that name."""
     if not said or said.lstrip().startswith("{"):
         return said

@@ -49,7 +49,7 @@ def test_the_commands_that_a_page_says_to_run_succeed(page: Path, tmp_path: Path
 @every_page
 def test_every_sojourn_command_and_option_that_is_mentioned_exists(page: Path) -> None:
     commands = every_command()
-    for name, rest in re.findall(r"\bsojourn ([a-z]+)([^\n;|&]*)", said(page)):
+    for name, rest in re.findall(r"\bsojourn ([a-z]+(?:-[a-z]+)*)([^\n;|&]*)", said(page)):
         assert name in commands, f"sojourn {name}"
         command = commands[name]
         if hasattr(command, "commands"):  # a group: `sojourn keys add`

@@ -8,17 +8,22 @@ import re
 import webbrowser
 from collections.abc import Callable
 from datetime import timedelta
+from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from sqlmodel import select
 from typer.testing import CliRunner
 
 import cli
-from commands import previewing
+from commands import previewing, sending
 from connecting import open_store
+from engine.process import LOOPBACK, free_ports
 from settings import Settings
-from store.tables import AcceptedEvent, Assignment, Identity, Person, Run
+from store.tables import AcceptedEvent, Assignment, Delivery, Identity, MailboxItem, Operation, Person, Run
 from studio.shipment import Shipment
 from tests.checking.bad import body, mail
 from tests.checking.conftest import NOW, Built
@@ -171,6 +176,85 @@ def test_a_message_is_shown_in_all_its_languages(sojourn: Sojourn, tmp_path: Pat
         alone = json.loads(sojourn("email/welcome", "--as", person, *event, "--locale", each["locale"], "--json"))
         assert (each["subject"], each["text"]) == (alone["subject"], alone["text"])
         assert f"email/welcome for somebody, {each['locale']}" in shown
+
+
+def test_a_test_is_sent_to_ones_own_address_and_counts_for_nothing(
+    database: str, shipment: Shipment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada()
+    monkeypatch.setattr(sending, "load", lambda folder: None)  # they are loaded, under another name
+    words = ["send-test", "email/welcome", "--user", "ada", "--to", "Me@Example.org", "--journeys", str(shipment.folder)]
+
+    told = CliRunner().invoke(cli.app, words)
+
+    assert (told.exit_code, "is in the mailbox" in told.output) == (0, True), told.output
+
+    async def left() -> tuple[list[MailboxItem], list[Operation], list[Delivery]]:
+        store = open_store(Settings())
+        async with store.read() as session:
+            items = list((await session.exec(select(MailboxItem))).all())
+            operations = list((await session.exec(select(Operation))).all())
+            deliveries = list((await session.exec(select(Delivery))).all())
+        await store.close()
+        return items, operations, deliveries
+
+    (item,), (done,), counted = asyncio.run(left())
+    assert (item.recipient, item.subject) == ("Me@example.org", "[test] Nach flask")
+    assert "PREVIEW" in item.html
+    assert (done.action, done.reason, "example.org" in str(done.details), counted) == ("send_test", "to see it arrive", False, [])
+
+
+class Letterbox:
+    def __init__(self) -> None:
+        self.taken: list[Envelope] = []
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        self.taken.append(envelope)
+        return "250 OK"
+
+
+def test_live_it_goes_through_the_provider_to_that_address_alone(
+    database: str, shipment: Shipment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "load", lambda folder: None)  # they are loaded, under another name
+    box = Letterbox()
+    with free_ports(1) as (port,):
+        server = Controller(box, hostname=LOOPBACK, port=port)
+    server.start()
+    try:
+        monkeypatch.setenv("SOJOURN_SMTP_URL", f"smtp://{LOOPBACK}:{port}")
+        person = '{"traits": {"name": "Bo", "email": "bo@example.org"}}'
+        event = '{"project": "flask", "area": "src"}'
+        words = ["send-test", "email/welcome", "--as", person, "--event", event, "--to", "me@ours.io", "--live"]
+        told = CliRunner().invoke(cli.app, [*words, "--journeys", str(shipment.folder)])
+    finally:
+        server.stop()
+
+    assert told.exit_code == 0, told.output
+    (taken,) = box.taken
+    assert taken.rcpt_tos == ["me@ours.io"]
+    mail = message_from_bytes(taken.content if isinstance(taken.content, bytes) else b"")
+    assert (mail["Subject"], mail["List-Unsubscribe"], "bo@" in str(mail)) == ("[test] To flask", None, False)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("push/nudge --user ada --to x@example.org", "push goes to no address"),
+        ("email/welcome --user ada --to nowhere", "--to: "),
+        ("email/welcome --to x@example.org", "say as whom"),
+        ("email/welcome --as {} --to x@example.org", "somebody invented has no mailbox here"),
+        ("email/welcome --user bob --to x@example.org", "nobody is known as 'bob'"),
+    ],
+)
+def test_a_test_that_cannot_be_sent_is_told_why(
+    database: str, shipment: Shipment, words: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada()
+    monkeypatch.setattr(sending, "load", lambda folder: None)  # they are loaded, under another name
+    told = CliRunner().invoke(cli.app, ["send-test", *words.split(), "--journeys", str(shipment.folder)], env={"COLUMNS": "400"})
+
+    assert (told.exit_code, why in " ".join(told.output.replace("│", " ").split())) == (2, True), told.output
 
 
 def test_what_the_event_leaves_out_reads_as_it_is_declared(sojourn: Sojourn) -> None:
