@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from activities.render import FOR_THE_READER, HEADERS, OWN_NAMES, endings, moment_written
 from activities.templates import Parsed
 from studio.broken import Fault, faults, is_mjml
+from studio.languages import expected, languages
 from studio.revealing_rules import reveals_too_much, sensitive_trait
 from studio.shipment import Sent, Shipment
 from studio.uses import Use
@@ -65,6 +66,19 @@ def _header(shipment: Shipment, file: str, channel: str) -> Iterator[Fault]:
             yield Fault(file, line, f"{name} in its header means nothing on {channel}", f"take it out; there {useful} is possible")
         elif name == "action" and "->" not in value and "{" not in value:
             yield Fault(file, line, f"its action {value!r} leads nowhere", "write it as `label -> address`")
+
+
+def missing_language(shipment: Shipment) -> Iterator[Complaint]:
+    """Whoever reads a journey in their language, and one of its messages in another, takes that for carelessness, and it is."""
+    spoken = languages(shipment)
+    wanted = expected(spoken)
+    for template, tags in spoken.items():
+        if missing := sorted(tag for tag in wanted - tags if tag.partition("-")[0] not in tags):
+            first = shipment.of(template)[0]
+            ending = first.rpartition(".")[2]
+            files = " and ".join(str(shipment.templates / f"{template}.{tag}.{ending}") for tag in missing)
+            why = f"{template} is not in {' and '.join(missing)}, which most of the templates are in"
+            yield shipment.path(first), 1, why, f"write {files}"
 
 
 def two_bodies(shipment: Shipment) -> Iterator[Complaint]:
@@ -238,6 +252,7 @@ RULES: tuple[Callable[[Shipment], Iterator[Complaint]], ...] = (
     missing_template,
     broken_template,
     not_mjml,
+    missing_language,
     two_bodies,
     words_of_another_topic,
     words_that_are_over,

@@ -273,6 +273,18 @@ BAD_TEMPLATES: Sequence[tuple[str, str, Mapping[str, str]]] = (
         sms("{{ area }} {{ user.traits.plan }}\n{{ user.traits.plam }} #!"),
     ),
     (
+        "missing-language",
+        body('for name in ("note", "again", "later"):\n    await j.send(Sms(name, {"area": "x"}))'),
+        {
+            "sms/note.txt": "{{ area }}",
+            "sms/note.de.txt": "{{ area }}",
+            "sms/again.txt": "{{ area }}",
+            "sms/again.de.txt": "{{ area }}",
+            "sms/again.fr.txt": "{{ area }}",
+            "sms/later.txt": "{{ area }} #!",
+        },
+    ),
+    (
         "two-bodies",
         SENDS_MAIL,
         {"email/note.mjml": mail("{{ area }}"), "email/note.md": "subject: x #!\n---\n{{ area }}", "email/_layout.mjml": LAYOUT},
