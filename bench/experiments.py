@@ -100,7 +100,8 @@ def questions() -> Iterator[Question]:
     yield _covered(World((0.1, 0.12), CHANGED), "10.0% and 12.0%, weights changed twice", seasonal=True)
     yield _mean_covered(World((0.1, 0.13), trend=0.3))
     yield from (_covered_at_the_stop(baseline, variant) for baseline, variant in DIFFERING[1:])
-    designs = (Design(0.01, 0.013), Design(0.1, 0.12), Design(0.1, 0.12, weights=(4, 1)), Design(0.5, 0.45, power=0.9))
+    designs = [Design(0.01, 0.013), Design(0.1, 0.12), Design(0.1, 0.12, (4, 1)), Design(0.5, 0.45, power=0.9)]
+    designs.append(Design(0.1, 0.12, (1, 1, 1, 1)))
     yield from (_power_at_once(design) for design in designs)
     yield from (_power_all_along(design) for design in designs)
     for rate in RATES:
@@ -192,15 +193,20 @@ def _covered_at_the_stop(baseline: float, variant: float) -> Question:
 
 
 def _designed(design: Design, people: int, days: int) -> World:
-    return steady(World((design.baseline, design.variant), ((0, tuple(design.weights)),), people=people / days, days=days))
+    others = (design.baseline,) * (len(design.weights) - 2)
+    return steady(World((design.baseline, design.variant, *others), ((0, tuple(design.weights)),), people=people / days, days=days))
 
 
 def _power_at_once(design: Design) -> Question:
     """So many people as the formula says find the difference as often as it says."""
     people = required_people(design)
     world, name = _designed(design, people, 1), f"{_named(design)}, {people:,} people: found at one look"
+
+    def said(trials: Trials) -> Flags:
+        return refuted_at_once(trials, ALPHA / (len(design.weights) - 1))
+
     return lambda runs, chance: Line(
-        name, _share(world, runs, chance, refuted_at_once), "about", design.power, 0.01 + _chance(design.power, runs)
+        name, _share(world, runs, chance, said), "about", design.power, 0.01 + _chance(design.power, runs)
     )
 
 
@@ -208,7 +214,10 @@ def _power_all_along(design: Design) -> Question:
     """So many people as were simulated before find the difference, looked at all along, as often as it was said."""
 
     def said(trials: Trials) -> Flags:
-        return ever(log_evidence(trials, 1, 1 if design.variant > design.baseline else -1) >= math.log(2 / ALPHA))
+        return ever(
+            log_evidence(trials, 1, 1 if design.variant > design.baseline else -1)
+            >= math.log(2 * (len(design.weights) - 1) / ALPHA)
+        )
 
     def ask(runs: int, chance: np.random.Generator) -> Line:
         simulated = max(1000, runs // 2)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insight import fixed, sample_ratio, sequential
-from insight.experiment import Counts, Epoch, Experiment, Tally
+from insight.experiment import Cohort, Counts, Experiment, Tally
 from insight.fixed import Arm
 from insight.sequential import Direction, Gains, by_difference
 
@@ -20,7 +20,6 @@ Flags = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
 
 CRITICAL = NormalDist().inv_cdf(0.975)
-BOTH: tuple[Direction, Direction] = (1, -1)
 AT_ONCE = 1000  # experiments: what they take of memory stays small
 WEEK = np.array([1.1, 1.2, 1.1, 1.0, 0.9, 0.6, 0.7])
 
@@ -81,23 +80,17 @@ def made_up(world: World, runs: int, chance: np.random.Generator) -> Iterator[Tr
         yield Trials(world, people, conversions)
 
 
-def cells(trials: Trials, arm: int) -> Iterator[tuple[float, Numbers]]:
-    """Yield the variant's share beside the baseline in each epoch, and each experiment's cells up to each day."""
-    for first, end, share in trials.world.epochs:
-        if not (share[arm] and share[0]):
-            continue
-        inside = np.zeros(trials.world.days)
-        inside[first:end] = 1
-        both = [each[..., [arm, 0]] * inside[:, np.newaxis] for each in (trials.people, trials.conversions)]
-        people, conversions = (np.cumsum(each, axis=1) for each in both)
-        four = np.stack([conversions, people - conversions], axis=-1)
-        yield share[arm] / (share[arm] + share[0]), four.reshape(*four.shape[:2], 4)
-
-
 def log_evidence(trials: Trials, arm: int, direction: Direction, gains: Gains = by_difference, null: float = 0.0) -> Numbers:
     """Return the logarithm of each experiment's evidence on each day."""
-    wealth = sum(found @ sequential.factors(gains, null, share, direction) for share, found in cells(trials, arm))
-    return sequential.log_mean_wealth(np.asarray(wealth))
+    cells, shares = _cells(trials, arm)
+    return sequential.log_evidence_by_day(cells, shares, gains, null, direction)
+
+
+def _cells(trials: Trials, arm: int) -> tuple[Numbers, Numbers]:
+    people, conversions = trials.people[..., [arm, 0]], trials.conversions[..., [arm, 0]]
+    four = np.stack([conversions, people - conversions], axis=-1).astype(np.float64)
+    share = [np.full(end - first, share[arm] / (share[arm] + share[0])) for first, end, share in trials.world.epochs]
+    return four.reshape(*four.shape[:2], 4), np.concatenate(share)
 
 
 def refuted(trials: Trials, arm: int, alpha: float, gains: Gains = by_difference, null: float = 0.0) -> Flags:
@@ -108,15 +101,23 @@ def refuted(trials: Trials, arm: int, alpha: float, gains: Gains = by_difference
 
 def refuted_means(trials: Trials, arm: int, alpha: float) -> Flags:
     """Say on which days the interval leaves out the mean, over all people so far, of a difference that changes by the season."""
-    world, enough = trials.world, math.log(2 / alpha)
+    world = trials.world
     coming = world.people * WEEK[np.arange(world.days) % 7]
     means = np.cumsum(coming * world.season * (world.rates[arm] - world.rates[0])) / np.cumsum(coming)
-    ((share, four),) = cells(trials, arm)
-    days = []
-    for day, mean in enumerate(means):
-        wealth = [four[:, day] @ sequential.factors(by_difference, float(mean), share, direction) for direction in BOTH]
-        days.append(np.maximum(*(sequential.log_mean_wealth(each) for each in wealth)) >= enough)
+    days = [refuted(until(trials, day), arm, alpha, by_difference, float(mean))[:, -1] for day, mean in enumerate(means)]
     return np.stack(days, axis=1)
+
+
+def _as_one_day(trials: Trials) -> Trials:
+    people, conversions = (each.sum(axis=1, keepdims=True) for each in (trials.people, trials.conversions))
+    return Trials(replace(trials.world, days=1), people, conversions)
+
+
+def until(trials: Trials, day: int) -> Trials:
+    """Return the experiments as they stood at the end of a day."""
+    epochs = tuple((first, weights) for first, weights in trials.world.weights if first <= day)
+    world = replace(trials.world, days=day + 1, weights=epochs)
+    return Trials(world, trials.people[:, : day + 1], trials.conversions[:, : day + 1])
 
 
 def ever(days: Flags) -> Flags:
@@ -146,21 +147,19 @@ def refuted_at_once(trials: Trials, alpha: float = 0.05, difference: float = 0.0
     arms = [Arm(np.asarray(each.people)[:, -1], np.asarray(each.conversions)[:, -1]) for each in totals(trials, 1)]
     critical = NormalDist().inv_cdf(1 - alpha / 2)
     by_score = np.abs(fixed.score(*arms, difference=difference)) >= critical
-    return np.where(fixed.enough(*arms), by_score, refuted(trials, 1, alpha, by_difference, difference)[:, -1])
+    return np.where(fixed.enough(*arms), by_score, refuted(_as_one_day(trials), 1, alpha, by_difference, difference)[:, -1])
 
 
 def as_experiment(trials: Trials, run: int, day: int, names: Sequence[str], alpha: float = 0.05) -> Experiment:
     """Return one experiment as it stood at the end of a day, as it is given to be read."""
-    epochs = []
+    cohorts = []
     for first, end, share in trials.world.epochs:
-        if first > day:
-            break
-        tallies = {}
-        for arm, name in enumerate(names):
-            people, reached = (int(each[run, first : min(end, day + 1), arm].sum()) for each in (trials.people, trials.conversions))
-            tallies[name] = Tally(people, Counts(people, reached))
-        epochs.append(Epoch(dict(zip(names, map(float, share), strict=True)), tallies))
-    return Experiment("made-up", names[0], epochs, alpha)
+        weights = dict(zip(names, map(float, share), strict=True))
+        for each in range(first, min(end, day + 1)):
+            counts = ((int(trials.people[run, each, arm]), int(trials.conversions[run, each, arm])) for arm in range(len(names)))
+            arms = {name: Tally(people, Counts(people, reached)) for name, (people, reached) in zip(names, counts, strict=True)}
+            cohorts.append(Cohort(weights, arms))
+    return Experiment("made-up", names[0], cohorts, alpha)
 
 
 def steady(world: World) -> World:

@@ -40,11 +40,11 @@ class Comparison:
 
 
 def compare(strata: Sequence[Stratum], alpha: float = 0.05, variants: int = 1) -> Comparison | None:
-    """Compare by evidence that may be looked at any day; None before both arms have somebody in one stratum.
+    """Compare by evidence that may be looked at any day; None before both arms have somebody.
 
-    A stratum is a time in which the two arms' weights stayed the same; people are compared within one only. Over all `variants` of
-    an experiment, each compared with the same baseline, the chance that any verdict is ever wrong, or any interval ever leaves
-    out what is true, is at most `alpha` (Bonferroni).
+    Strata are in the order of their days; people of one are compared with each other only. Ask the sample ratio first: it has to be
+    chance that puts people into arms. Over all `variants` of an experiment, each compared with the same baseline, the chance that
+    any verdict is ever wrong, or any interval ever leaves out what is true, is at most `alpha` (Bonferroni).
     """
     both = [each for each in strata if each.variant_people and each.baseline_people]
     if not both:
@@ -53,6 +53,8 @@ def compare(strata: Sequence[Stratum], alpha: float = 0.05, variants: int = 1) -
     low, high = sequential.difference_interval(strata, alpha / variants)
     ratio_low, ratio_high = sequential.ratio_interval(strata, alpha / variants)
     p_value = sequential.p_value(strata, 1 if difference > 0 else -1) if difference else 1.0
+    if low > high or ratio_low > ratio_high:  # all is refuted, so it is not by their weights that people are in the arms
+        (low, high), (ratio_low, ratio_high), p_value = (-1.0, 1.0), (0.0, math.inf), 1.0
     return _comparison(difference, (low, high), ratio, (ratio_low, ratio_high), p_value, alpha, variants, always_valid=True)
 
 
@@ -84,13 +86,15 @@ def compare_once(stratum: Stratum, alpha: float = 0.05, variants: int = 1) -> Co
 
 
 def _pooled(strata: Sequence[Stratum]) -> tuple[float, float | None]:
-    """Return the difference and the ratio over strata, by Mantel and Haenszel's weights: rates are compared within one only."""
+    """Return the difference and the ratio by Mantel and Haenszel's weights: rates are compared within one set of weights only."""
     more = less = weight = 0.0
-    for each in strata:
-        people = each.variant_people + each.baseline_people
-        more += each.variant_conversions * each.baseline_people / people
-        less += each.baseline_conversions * each.variant_people / people
-        weight += each.variant_people * each.baseline_people / people
+    for share in sorted({round(each.share, 12) for each in strata}):
+        cells = (each.cells for each in strata if round(each.share, 12) == share)
+        converted, not_converted, other, not_other = (sum(column) for column in zip(*cells, strict=True))
+        mine, baseline = converted + not_converted, other + not_other
+        more += converted * baseline / (mine + baseline)
+        less += other * mine / (mine + baseline)
+        weight += mine * baseline / (mine + baseline)
     return (more - less) / weight, more / less if less else None
 
 

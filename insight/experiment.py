@@ -20,7 +20,7 @@ NOBODY = Counts(0, 0)
 
 @dataclass(frozen=True)
 class Tally:
-    """An arm's people in one epoch: exposed, the goal's counts, and those of each guardrail by its name."""
+    """An arm's people of one cohort: exposed, the goal's counts, and those of each guardrail by its name."""
 
     exposed: int
     goal: Counts
@@ -28,10 +28,10 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Epoch:
-    """A time without a change of weights, and the people who were assigned in it, whenever they were exposed.
+class Cohort:
+    """The people who were first exposed on one day, and assigned under one set of weights.
 
-    Weights are on any scale; an arm that is not among them has none.
+    Weights are those at the assignment, on any scale; an arm that is not among them has none.
     """
 
     weights: Mapping[str, float]
@@ -42,6 +42,8 @@ class Epoch:
 class Experiment:
     """What is known of an experiment. All arms are compared with the baseline.
 
+    `cohorts` are in the order of their days. People of one are compared with each other, and what they did is expected of the next.
+
     `horizon` is the declared number of people, of all arms together, for one look; without it any look is as good as another. The
     goal's counts are then those of the first so many people in the order of their first exposure, and no more.
 
@@ -51,24 +53,24 @@ class Experiment:
 
     name: str
     baseline: str
-    epochs: Sequence[Epoch]
+    cohorts: Sequence[Cohort]
     alpha: float = 0.05
     horizon: int | None = None
 
     @property
     def arms(self) -> tuple[str, ...]:
         """The baseline, then the variants in the order of their names."""
-        named = {arm for epoch in self.epochs for arm in (*epoch.weights, *epoch.arms)}
+        named = {arm for cohort in self.cohorts for arm in (*cohort.weights, *cohort.arms)}
         return self.baseline, *sorted(named - {self.baseline})
 
     @property
     def guardrails(self) -> tuple[str, ...]:
         """What is guarded, by name."""
-        return tuple(sorted({name for epoch in self.epochs for tally in epoch.arms.values() for name in tally.guardrails}))
+        return tuple(sorted({name for cohort in self.cohorts for tally in cohort.arms.values() for name in tally.guardrails}))
 
     def counts(self, arm: str) -> Counts:
-        """The goal's, over all epochs."""
-        found = [epoch.arms[arm].goal for epoch in self.epochs if arm in epoch.arms]
+        """The goal's, over all cohorts."""
+        found = [cohort.arms[arm].goal for cohort in self.cohorts if arm in cohort.arms]
         return Counts(sum(each.people for each in found), sum(each.reached for each in found))
 
 
@@ -81,10 +83,10 @@ def check(experiment: Experiment) -> None:
         )
     if len(experiment.arms) < 2:
         raise ValueError(f"{where} has no arm beside its baseline {experiment.baseline!r}; give it one to compare")
-    if not any(epoch.weights.get(experiment.baseline, 0) for epoch in experiment.epochs):
+    if not any(cohort.weights.get(experiment.baseline, 0) for cohort in experiment.cohorts):
         raise ValueError(f"{where}: its baseline {experiment.baseline!r} never had any weight; name an arm that had")
-    for number, epoch in enumerate(experiment.epochs, 1):
-        _check_epoch(f"{where}, epoch {number}", epoch, experiment.guardrails)
+    for number, cohort in enumerate(experiment.cohorts, 1):
+        _check_cohort(f"{where}, cohort {number}", cohort, experiment.guardrails)
     counted = sum(experiment.counts(arm).people for arm in experiment.arms)
     if experiment.horizon is not None and experiment.horizon < 1:
         raise ValueError(f"{where}: its horizon is {experiment.horizon} people; declare at least one, or none to look at any time")
@@ -95,13 +97,13 @@ def check(experiment: Experiment) -> None:
         )
 
 
-def _check_epoch(where: str, epoch: Epoch, guardrails: Sequence[str]) -> None:
-    for arm, weight in epoch.weights.items():
+def _check_cohort(where: str, cohort: Cohort, guardrails: Sequence[str]) -> None:
+    for arm, weight in cohort.weights.items():
         if not (math.isfinite(weight) and weight >= 0):
             raise ValueError(f"{where}: arm {arm!r} has weight {weight}; a weight is a number from 0")
-    if not any(epoch.weights.values()):
-        raise ValueError(f"{where}: no arm has any weight; leave the epoch out, or give the weights that people were assigned by")
-    for arm, tally in epoch.arms.items():
+    if not any(cohort.weights.values()):
+        raise ValueError(f"{where}: no arm has any weight; leave the cohort out, or give the weights that people were assigned by")
+    for arm, tally in cohort.arms.items():
         if left_out := sorted(set(guardrails) - set(tally.guardrails)):
             raise ValueError(f"{where}, arm {arm!r}: its {', '.join(left_out)} is not counted; count every guardrail in every arm")
         for name, counts in (("the goal", tally.goal), *tally.guardrails.items()):

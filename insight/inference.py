@@ -69,7 +69,7 @@ def read_out(experiment: Experiment) -> ReadOut:
         return _unread(experiment, "sample_ratio", sentences.fault(whose, found), ratio, guardrails=False)
     counted = sum(experiment.counts(arm).people for arm in experiment.arms)
     if experiment.horizon is not None:
-        if len({_scaled(epoch.weights) for epoch in experiment.epochs}) > 1:
+        if len({_scaled(cohort.weights) for cohort in experiment.cohorts}) > 1:
             return _unread(experiment, "weights_changed", sentences.WEIGHTS_CHANGED, ratio)
         if missing := experiment.horizon - counted:
             return _unread(experiment, "too_early", sentences.missing(missing, experiment.horizon), ratio, missing)
@@ -90,7 +90,7 @@ def sample_ratios(experiment: Experiment) -> tuple[str, SampleRatio]:
     names = ("exposed", "counted for the goal", *(f"counted for {name}" for name in experiment.guardrails))
     found = [
         check_ratio(
-            [(epoch.weights, {arm: _people(tally)[look] for arm, tally in epoch.arms.items()}) for epoch in experiment.epochs]
+            [(cohort.weights, {arm: _people(tally)[look] for arm, tally in cohort.arms.items()}) for cohort in experiment.cohorts]
         )
         for look in range(len(names))
     ]
@@ -102,12 +102,12 @@ def _people(tally: Tally) -> list[int]:
 
 
 def strata(experiment: Experiment, arm: str, guardrail: str | None = None) -> list[Stratum]:
-    """Return the epochs in which a variant and the baseline both had weight, with the counts of the goal or of a guardrail."""
+    """Return the cohorts for which a variant and the baseline both had weight, with the counts of the goal or of a guardrail."""
     found = []
-    for epoch in experiment.epochs:
-        mine, other = (epoch.weights.get(each, 0.0) for each in (arm, experiment.baseline))
+    for cohort in experiment.cohorts:
+        mine, other = (cohort.weights.get(each, 0.0) for each in (arm, experiment.baseline))
         if mine and other:
-            variant, baseline = (_counts(epoch.arms.get(each), guardrail) for each in (arm, experiment.baseline))
+            variant, baseline = (_counts(cohort.arms.get(each), guardrail) for each in (arm, experiment.baseline))
             found.append(Stratum(mine / (mine + other), variant.people, variant.reached, baseline.people, baseline.reached))
     return found
 

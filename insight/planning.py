@@ -116,8 +116,9 @@ def _first_looks(
     baseline, variant = design.shares
     arms = chance.multinomial(step, (variant, baseline, max(0.0, 1 - variant - baseline)), size=(runs, looks))
     conversions = chance.binomial(arms[..., :2], (design.variant, design.baseline))
-    cells = np.stack([conversions, arms[..., :2] - conversions], axis=-1).reshape(runs, looks, 4).cumsum(axis=1).astype(np.float64)
+    cells = np.stack([conversions, arms[..., :2] - conversions], axis=-1).reshape(runs, looks, 4).astype(np.float64)
     direction: sequential.Direction = 1 if design.variant > design.baseline else -1
-    table = sequential.factors(sequential.by_difference, 0.0, variant / (variant + baseline), direction)
-    found = sequential.log_mean_wealth(cells @ table) >= math.log(2 * (len(design.weights) - 1) / design.alpha)
+    shares = np.full(looks, variant / (variant + baseline))
+    evidence = sequential.log_evidence_by_day(cells, shares, sequential.by_difference, 0.0, direction)
+    found = evidence >= math.log(2 * (len(design.weights) - 1) / design.alpha)
     return np.where(found.any(axis=1), found.argmax(axis=1), looks)

@@ -8,6 +8,7 @@ Lindon and Malek, Anytime-valid inference for multinomial count data, NeurIPS 20
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -67,8 +68,9 @@ def log_evidence(epochs: Sequence[Epoch]) -> float:
     return float(np.logaddexp(apart, log_mean(together)) - math.log(2))
 
 
-def check(epochs: Sequence[Epoch]) -> SampleRatio:
-    """Return how well the people in the arms fit the weights."""
+def check(cohorts: Sequence[Epoch]) -> SampleRatio:
+    """Return how well the people in the arms fit the weights. Cohorts of the same weights are put together."""
+    epochs = _merged(cohorts)
     seen: dict[str, tuple[int, float]] = {}
     for weights, counts in epochs:
         total, whole = sum(counts.values()), sum(weights.values())
@@ -76,3 +78,12 @@ def check(epochs: Sequence[Epoch]) -> SampleRatio:
             people, expected = seen.get(arm, (0, 0.0))
             seen[arm] = people + counts.get(arm, 0), expected + total * weights.get(arm, 0.0) / whole
     return SampleRatio(math.exp(-max(log_evidence(epochs), 0.0)), seen)
+
+
+def _merged(cohorts: Sequence[Epoch]) -> list[Epoch]:
+    merged: dict[frozenset[tuple[str, float]], tuple[Mapping[str, float], Counter[str]]] = {}
+    for weights, counts in cohorts:
+        whole = sum(weights.values())
+        scaled = frozenset((arm, round(weight / whole, 12)) for arm, weight in weights.items() if weight)
+        merged.setdefault(scaled, (weights, Counter()))[1].update(counts)
+    return list(merged.values())

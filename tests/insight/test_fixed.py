@@ -97,6 +97,16 @@ def test_one_look_shows_more_than_looking_all_along() -> None:
     assert along.difference_interval[0] < once.difference_interval[0] < once.difference_interval[1] < along.difference_interval[1]
 
 
+def test_with_more_variants_there_has_to_be_more_of_a_difference() -> None:
+    one, three = (compare_once(Stratum(0.5, 4_000, 480, 4_000, 400), 0.05, variants) for variants in (1, 3))
+    assert one is not None
+    assert three is not None
+    assert three.p_value == pytest.approx(3 * one.p_value)
+    assert three.difference_interval[0] < one.difference_interval[0] < one.difference_interval[1] < three.difference_interval[1]
+    assert three.lift_interval[0] < one.lift_interval[0]
+    assert (one.lift_interval[1] or 0) < (three.lift_interval[1] or 0)
+
+
 def test_with_too_few_conversions_for_the_score_the_evidence_of_any_look_is_taken() -> None:
     few = compare_once(Stratum(0.05, 100, 4, 1_900, 3))
     assert few is not None

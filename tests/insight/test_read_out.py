@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from insight.experiment import Counts, Epoch, Experiment, Tally
+from insight.experiment import Cohort, Counts, Experiment, Tally
 from insight.inference import Reading, ReadOut, read_out
 
 
@@ -17,7 +17,7 @@ def tally(people: int, reached: int, waiting: int = 0, **guardrails: tuple[int, 
 
 
 def experiment(arms: Mapping[str, Tally], weights: Mapping[str, float] | None = None, **more: Any) -> Experiment:
-    return Experiment("nudge-copy", "plain", [Epoch(weights or dict.fromkeys(arms, 1.0), arms)], **more)
+    return Experiment("nudge-copy", "plain", [Cohort(weights or dict.fromkeys(arms, 1.0), arms)], **more)
 
 
 def of(arm: str, read: ReadOut) -> Reading:
@@ -41,7 +41,7 @@ def test_a_better_a_worse_and_an_undecided_variant_are_told_with_numbers_and_a_s
     assert social.difference_interval[0] > 0
     assert social.always_valid
     assert of("social", read).sentence == (
-        "social converts more than plain: +2.94 points (+1.31 to +4.61), a lift of +29.4 % (+12.1 % to +50.5 %), p < 0.0001."
+        "social converts more than plain: +2.94 points (+1.21 to +4.69), a lift of +29.4 % (+11.1 % to +51.5 %), p < 0.0001."
     )
     assert of("long", read).sentence.startswith("long is not decided against plain: +0.31 points (-")
     assert of("long", read).goal == Counts(9_990, 1_030)
@@ -109,9 +109,9 @@ def test_a_fixed_horizon_is_not_read_a_second_time_with_more_people() -> None:
 
 def test_a_fixed_horizon_does_not_bear_a_change_of_weights_but_does_their_scale() -> None:
     def at(weights: Mapping[str, float], late: tuple[Tally, Tally]) -> ReadOut:
-        first = Epoch({"plain": 1, "social": 1}, {"plain": tally(1_000, 100), "social": tally(1_000, 130)})
+        first = Cohort({"plain": 1, "social": 1}, {"plain": tally(1_000, 100), "social": tally(1_000, 130)})
         return read_out(
-            Experiment("x", "plain", [first, Epoch(weights, dict(zip(("plain", "social"), late, strict=True)))], horizon=4_000)
+            Experiment("x", "plain", [first, Cohort(weights, dict(zip(("plain", "social"), late, strict=True)))], horizon=4_000)
         )
 
     assert at({"plain": 1, "social": 3}, (tally(500, 50), tally(1_500, 195))).status == "weights_changed"
@@ -124,8 +124,8 @@ def test_a_fixed_horizon_does_not_bear_a_change_of_weights_but_does_their_scale(
 
 
 def test_weights_that_changed_while_rates_fell_make_no_difference_where_there_is_none() -> None:
-    early = Epoch({"plain": 9, "social": 1}, {"plain": tally(9_000, 1_800), "social": tally(1_000, 200)})
-    late = Epoch({"plain": 1, "social": 9}, {"plain": tally(1_000, 50), "social": tally(9_000, 450)})
+    early = Cohort({"plain": 9, "social": 1}, {"plain": tally(9_000, 1_800), "social": tally(1_000, 200)})
+    late = Cohort({"plain": 1, "social": 9}, {"plain": tally(1_000, 50), "social": tally(9_000, 450)})
     (social,) = read_out(Experiment("x", "plain", [early, late])).variants
     assert social.comparison is not None
     assert social.comparison.difference == pytest.approx(0)
@@ -133,8 +133,8 @@ def test_weights_that_changed_while_rates_fell_make_no_difference_where_there_is
 
 
 def test_who_came_while_a_variant_had_no_weight_is_not_compared_with_it() -> None:
-    before = Epoch({"plain": 1, "social": 1, "late": 0}, {"plain": tally(9_000, 4_500), "social": tally(9_000, 4_500)})
-    since = Epoch(dict.fromkeys(("plain", "social", "late"), 1), {arm: tally(1_000, 100) for arm in ("plain", "social", "late")})
+    before = Cohort({"plain": 1, "social": 1, "late": 0}, {"plain": tally(9_000, 4_500), "social": tally(9_000, 4_500)})
+    since = Cohort(dict.fromkeys(("plain", "social", "late"), 1), {arm: tally(1_000, 100) for arm in ("plain", "social", "late")})
     late = of("late", read_out(Experiment("x", "plain", [before, since]))).comparison
     alone = of("late", read_out(Experiment("x", "plain", [since]))).comparison
     assert late is not None
@@ -168,6 +168,15 @@ def test_harm_is_flagged_whatever_the_goal_says() -> None:
     assert read_out(experiment({"plain": plain, "social": social})).variants[0].verdict == "better"
 
 
+def test_guardrails_are_corrected_for_how_many_there_are() -> None:
+    plain, social = ({"left": (10_000, reached), "complained": (10_000, 9), "replied": (10_000, 9)} for reached in (20, 60))
+    one = experiment({"plain": tally(10_000, 1_000, left=plain["left"]), "social": tally(10_000, 1_000, left=social["left"])})
+    three = experiment({"plain": tally(10_000, 1_000, 0, **plain), "social": tally(10_000, 1_000, 0, **social)})
+    (alone,), (_, among, _) = (read_out(each).variants[0].guardrails for each in (one, three))
+    assert among.name == "left"
+    assert among.p_value == pytest.approx(3 * alone.p_value)
+
+
 def test_fewer_unsubscribing_is_no_harm() -> None:
     plain, social = tally(10_000, 1_000, unsubscribed=(10_000, 80)), tally(10_000, 1_000, unsubscribed=(10_000, 20))
     (read,) = read_out(experiment({"plain": plain, "social": social})).variants
@@ -184,9 +193,9 @@ GOOD = {"plain": PLAIN, "social": PLAIN}
         (experiment(GOOD, alpha=5), "alpha is 5; it is a chance of error, more than 0 and less than 1, such as 0.05"),
         (experiment(GOOD, horizon=0), "its horizon is 0 people"),
         (replace(experiment(GOOD), baseline="simple"), "its baseline 'simple' never had any weight"),
-        (replace(experiment(GOOD), epochs=[]), "no arm beside its baseline"),
+        (replace(experiment(GOOD), cohorts=[]), "no arm beside its baseline"),
         (experiment(GOOD, {"plain": 0, "social": 0}), "its baseline 'plain' never had any weight"),
-        (experiment(GOOD, {"plain": 1, "social": -1}), "epoch 1: arm 'social' has weight -1; a weight is a number from 0"),
+        (experiment(GOOD, {"plain": 1, "social": -1}), "cohort 1: arm 'social' has weight -1; a weight is a number from 0"),
         (experiment(GOOD, {"plain": 1, "social": float("nan")}), "arm 'social' has weight nan"),
         (
             experiment({"plain": PLAIN, "social": tally(100, 101)}),
@@ -209,7 +218,7 @@ def test_counts_that_cannot_be_are_refused_with_what_to_do(bad: Experiment, said
         read_out(bad)
 
 
-def test_an_epoch_in_which_no_arm_had_weight_is_refused() -> None:
-    epochs = [*experiment(GOOD).epochs, Epoch({"plain": 0}, {})]
-    with pytest.raises(ValueError, match="epoch 2: no arm has any weight"):
-        read_out(Experiment("x", "plain", epochs))
+def test_a_cohort_in_which_no_arm_had_weight_is_refused() -> None:
+    cohorts = [*experiment(GOOD).cohorts, Cohort({"plain": 0}, {})]
+    with pytest.raises(ValueError, match="cohort 2: no arm has any weight"):
+        read_out(Experiment("x", "plain", cohorts))

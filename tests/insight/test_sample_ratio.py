@@ -61,15 +61,31 @@ def test_weights_that_change_are_each_held_to_their_own_time() -> None:
     assert sample_ratio.check([early, ({"a": 1.0, "b": 1.0}, {"a": 9_010, "b": 990})]).p_value < 1e-9
 
 
+def changing(odds: float, last: float = 1.0) -> list[Epoch]:
+    """Return ten epochs with other weights in each, and 2,000 people whose odds of the first arm are so many times the weights'."""
+    epochs: list[Epoch] = []
+    for weight in range(1, 11):
+        really = weight * odds * (last if weight == 10 else 1)
+        first = round(2_000 * really / (really + 1))
+        epochs.append(({"a": weight, "b": 1}, {"a": first, "b": 2_000 - first}))
+    return epochs
+
+
 def test_a_fault_that_goes_through_many_epochs_adds_up() -> None:
-    one = [({"a": 1.0, "b": 1.0}, {"a": 1_040, "b": 960})]
-    assert sample_ratio.check(one).p_value > 0.1
-    assert sample_ratio.check(one * 10).p_value < 0.01
+    faulty = changing(1.12)
+    assert all(sample_ratio.check([each]).p_value > 0.2 for each in faulty)
+    assert sample_ratio.check(faulty).p_value < 0.01
+    assert sample_ratio.check(changing(1)).p_value == 1
 
 
 def test_a_fault_of_one_epoch_is_not_lost_among_many() -> None:
-    sound = [({"a": 1.0, "b": 1.0}, {"a": 2_000, "b": 2_000})] * 8
-    assert sample_ratio.check([*sound, ({"a": 1.0, "b": 1.0}, {"a": 2_250, "b": 1_750})]).p_value < 0.01
+    assert sample_ratio.check(changing(1, last=0.6)).p_value < 0.01
+
+
+def test_days_of_the_same_weights_are_put_together() -> None:
+    day = ({"a": 1.0, "b": 1.0}, {"a": 104, "b": 96})
+    assert sample_ratio.check([day] * 100) == sample_ratio.check([({"a": 5, "b": 5}, {"a": 10_400, "b": 9_600})])
+    assert sample_ratio.check([day] * 100).p_value < 0.01
 
 
 def test_somebody_in_an_arm_without_weight_is_a_fault() -> None:

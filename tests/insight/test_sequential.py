@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import random
 
 import pytest
 from hypothesis import given
@@ -14,50 +13,13 @@ from insight import sequential
 from insight.comparison import compare, harm_p_value
 from insight.sequential import Gains, Stratum, by_difference, by_ratio, log_evidence
 
-Person = tuple[
-    float, float, float
-]  # the share of the variant when they were assigned; their chance to convert there, and in the baseline
+Person = tuple[int, float, float, float]  # the day; the variant's share; their chance to convert in it, and in the baseline
 
-RISING = [(0.5, 0.1, 0.1), (0.5, 0.4, 0.4), (0.5, 0.9, 0.9), (0.8, 0.02, 0.02), (0.8, 0.6, 0.6)]
-APART = [(0.3, 0.35, 0.15), (0.3, 0.9, 0.7), (0.5, 0.2, 0.0), (0.5, 1.0, 0.8), (0.5, 0.5, 0.3)]
-TRIPLED = [(0.5, 0.3, 0.1), (0.5, 0.03, 0.01), (0.5, 0.99, 0.33), (0.1, 0.6, 0.2), (0.1, 0.06, 0.02)]
-THIRD = [(share, other, mine) for share, mine, other in TRIPLED]
-
-
-def average_evidence(people: list[Person], gains: Gains, null: float, direction: sequential.Direction) -> float:
-    """Go through everything that may happen to some people, each with its probability."""
-    whole = 0.0
-    for lot in itertools.product(((True, True), (True, False), (False, True), (False, False)), repeat=len(people)):
-        chance = 1.0
-        for (share, mine, other), (in_variant, converts) in zip(people, lot, strict=True):
-            rate = mine if in_variant else other
-            chance *= (share if in_variant else 1 - share) * (rate if converts else 1 - rate)
-        if chance:
-            whole += chance * math.exp(log_evidence(counted(people, lot), gains, null, direction))
-    return whole
-
-
-def counted(people: list[Person], lot: tuple[tuple[bool, bool], ...]) -> list[Stratum]:
-    shares = sorted({share for share, _, _ in people})
-    return [
-        Stratum(
-            share,
-            *(
-                sum(found(arm, converts) for (when, _, _), (arm, converts) in zip(people, lot, strict=True) if when == share)
-                for found in (
-                    lambda arm, converts: arm,
-                    lambda arm, converts: arm and converts,
-                    lambda arm, converts: not arm,
-                    lambda arm, converts: not arm and converts,
-                )
-            ),
-        )
-        for share in shares
-    ]
-
-
-@pytest.mark.parametrize("direction", [1, -1])
-@pytest.mark.parametrize(
+RISING = [(1, 0.5, 0.1, 0.1), (2, 0.5, 0.4, 0.4), (2, 0.5, 0.9, 0.9), (3, 0.8, 0.02, 0.02), (3, 0.8, 0.6, 0.6)]
+APART = [(1, 0.3, 0.35, 0.15), (1, 0.3, 0.9, 0.7), (2, 0.5, 0.2, 0.0), (3, 0.5, 1.0, 0.8), (3, 0.5, 0.5, 0.3)]
+TRIPLED = [(1, 0.5, 0.3, 0.1), (1, 0.5, 0.03, 0.01), (2, 0.5, 0.99, 0.33), (3, 0.1, 0.6, 0.2), (4, 0.1, 0.06, 0.02)]
+THIRD = [(day, share, other, mine) for day, share, mine, other in TRIPLED]
+TRUE = pytest.mark.parametrize(
     ("people", "gains", "null"),
     [
         (RISING, by_difference, 0.0),
@@ -68,32 +30,94 @@ def counted(people: list[Person], lot: tuple[tuple[bool, bool], ...]) -> list[St
     ],
     ids=["no difference", "ratio 1", "twenty points", "three times", "a third"],
 )
+BOTH = pytest.mark.parametrize("direction", [1, -1])
+
+
+def average_evidence(people: list[Person], gains: Gains, null: float, direction: sequential.Direction) -> float:
+    """Go through everything that may happen to some people, each with its probability."""
+    whole = 0.0
+    for lot in itertools.product(((True, True), (True, False), (False, True), (False, False)), repeat=len(people)):
+        chance = 1.0
+        for (_, share, mine, other), (in_variant, converts) in zip(people, lot, strict=True):
+            rate = mine if in_variant else other
+            chance *= (share if in_variant else 1 - share) * (rate if converts else 1 - rate)
+        if chance:
+            whole += chance * math.exp(log_evidence(counted(people, lot), gains, null, direction))
+    return whole
+
+
+def counted(people: list[Person], lot: tuple[tuple[bool, bool], ...]) -> list[Stratum]:
+    strata = []
+    for day, share in sorted({(day, share) for day, share, _, _ in people}):
+        here = [each for (when, _, _, _), each in zip(people, lot, strict=True) if when == day]
+        mine, other = ([converts for in_variant, converts in here if in_variant == arm] for arm in (True, False))
+        strata.append(Stratum(share, len(mine), sum(mine), len(other), sum(other)))
+    return strata
+
+
+@pytest.fixture
+def many_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the first of these few people for few."""
+    monkeypatch.setattr(sequential, "FEW", 1.0)
+
+
+@BOTH
+@TRUE
+@pytest.mark.usefixtures("many_later")
 def test_evidence_is_worth_one_on_average_if_its_null_hypothesis_is_true_though_rates_and_weights_change(
     people: list[Person], gains: Gains, null: float, direction: sequential.Direction
 ) -> None:
     assert average_evidence(people, gains, null, direction) == pytest.approx(1, abs=1e-12)
 
 
+@BOTH
+@TRUE
+def test_it_is_worth_less_while_the_first_day_has_many_of_the_people(
+    people: list[Person], gains: Gains, null: float, direction: sequential.Direction
+) -> None:
+    assert 0.1 < average_evidence(people, gains, null, direction) < 1
+
+
+@pytest.mark.usefixtures("many_later")
 def test_evidence_for_more_is_worth_less_if_there_is_less() -> None:
     assert average_evidence(APART, by_difference, 0.25, 1) < 1 < average_evidence(APART, by_difference, 0.15, 1)
     assert average_evidence(TRIPLED, by_ratio, 4.0, 1) < 1 < average_evidence(TRIPLED, by_ratio, 2.0, 1)
 
 
+@pytest.mark.usefixtures("many_later")
 def test_evidence_is_the_mean_of_what_bettors_have_after_person_upon_person() -> None:
-    chance = random.Random(3)
-    stratum, null, share = Stratum(0.3, 40, 9, 90, 12), 0.05, 0.3
-    people = [(True, True)] * 9 + [(True, False)] * 31 + [(False, True)] * 12 + [(False, False)] * 78
-    chance.shuffle(people)
+    first, second, null = Stratum(0.3, 40, 9, 90, 12), Stratum(0.6, 70, 20, 50, 11), 0.05
+    learnt = (9.5 / 41 + 12.5 / 91) / 2
     mean = weights = 0.0
-    for middle, much in zip(sequential.MIDDLES, sequential.MIDDLE_WEIGHTS, strict=True):
+    for angle, much in zip(sequential.ANGLES, sequential.ANGLE_WEIGHTS, strict=True):
         for effect, often in zip(sequential.EFFECTS, sequential.EFFECT_WEIGHTS, strict=True):
-            bet, wealth = min(effect * share * (1 - share), 0.999 * share), 1.0
-            centre = min(max(middle, null / 2), 1 - null / 2)
-            for in_variant, converts in people:
-                expected = centre + null / 2 if in_variant else centre - null / 2
-                wealth *= 1 + bet * (converts - expected) * (1 / share if in_variant else -1 / (1 - share))
+            wealth = bet_on(first, math.sin(angle) ** 2, effect, null) * bet_on(second, learnt, effect, null)
             mean, weights = mean + much * often * wealth, weights + much * often
-    assert log_evidence([stratum], by_difference, null, 1) == pytest.approx(math.log(mean / weights), abs=1e-9)
+    assert log_evidence([first, second], by_difference, null, 1) == pytest.approx(math.log(mean / weights), abs=1e-9)
+
+
+def bet_on(stratum: Stratum, middle: float, effect: float, null: float) -> float:
+    share, wealth = stratum.share, 1.0
+    bet = min(effect * share * (1 - share), 0.999 * min(share, 1 - share))
+    centre = min(max(middle, null / 2), 1 - null / 2)
+    for person in range(stratum.variant_people):
+        wealth *= 1 + bet * ((person < stratum.variant_conversions) - centre - null / 2) / share
+    for person in range(stratum.baseline_people):
+        wealth *= 1 - bet * ((person < stratum.baseline_conversions) - centre + null / 2) / (1 - share)
+    return wealth
+
+
+def test_a_sample_ratio_that_is_off_is_no_evidence_of_a_difference() -> None:
+    days = [Stratum(0.5, 540, 54, 460, 46)] * 30
+    for direction in (1, -1):
+        assert log_evidence(days, by_difference, 0.0, direction) < 0.5
+
+
+def test_a_day_without_anybody_changes_nothing() -> None:
+    days, nobody = [Stratum(0.5, 100, 12, 90, 9), Stratum(0.5, 80, 9, 100, 11)], Stratum(0.5, 0, 0, 0, 0)
+    found = log_evidence(days, by_difference, 0.01, 1)
+    assert log_evidence([nobody, days[0], nobody, days[1], nobody], by_difference, 0.01, 1) == pytest.approx(found)
+    assert log_evidence([nobody], by_difference, 0.0, 1) == pytest.approx(0)
 
 
 shares = st.sampled_from([0.05, 0.2, 0.5, 0.8, 0.95])
@@ -102,11 +126,11 @@ shares = st.sampled_from([0.05, 0.2, 0.5, 0.8, 0.95])
 @st.composite
 def stratum(draw: st.DrawFn) -> Stratum:
     share, people, rates = draw(shares), draw(st.integers(2, 200_000)), (draw(st.floats(0, 1)), draw(st.floats(0, 1)))
-    mine = max(1, min(people - 1, round(share * people)))
+    mine = max(1, min(people - 1, round(share * people * draw(st.floats(0.5, 1.5)))))
     return Stratum(share, mine, round(mine * rates[0]), people - mine, round((people - mine) * rates[1]))
 
 
-some = st.lists(stratum(), min_size=1, max_size=3)
+some = st.lists(stratum(), min_size=1, max_size=4)
 
 
 @given(some, st.sampled_from([0.2, 0.05, 0.001]))
@@ -192,6 +216,13 @@ def test_with_more_variants_there_has_to_be_more_evidence() -> None:
     assert three is not None
     assert three.p_value == pytest.approx(3 * one.p_value)
     assert three.difference_interval[0] < one.difference_interval[0] < one.difference_interval[1] < three.difference_interval[1]
+
+
+def test_nothing_is_decided_of_arms_that_cannot_be_by_their_weights() -> None:
+    found = compare([Stratum(0.5, 19_000, 9_500, 1_000, 505)])
+    assert found is not None
+    assert (found.verdict, found.p_value) == ("undecided", 1)
+    assert (found.difference_interval, found.lift_interval) == ((-1, 1), (-1, None))
 
 
 def test_harm_is_asked_in_one_direction() -> None:
