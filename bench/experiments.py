@@ -94,6 +94,8 @@ def questions() -> Iterator[Question]:
     yield _others(World((0.05, 0.065, 0.05, 0.05), ((0, (1.0, 1.0, 1.0, 1.0)),)))
     yield _no_difference("A/A, 10 %, weights changed twice, rates falling", World((0.1, 0.1), CHANGED, trend=0.2))
     yield _no_difference("A/A, 10 %, looked at after every person", World((0.1, 0.1), people=1, days=400, seasonal=False))
+    for rate in (0.01, 0.5):
+        yield _no_difference(f"A/A, {rate:.0%}, 52/48 for 50/50, not asked", World((rate, rate), assigned=(0.52, 0.48)))
     for baseline, variant in DIFFERING:
         yield _covered(World((baseline, variant)), f"{baseline:.1%} and {variant:.1%}")
     yield _covered(World((0.1, 0.12), ((0, (1.0, 9.0)),)), "10.0% and 12.0%, 1:9")

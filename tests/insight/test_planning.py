@@ -50,6 +50,13 @@ def test_more_variants_and_uneven_weights_need_more_people() -> None:
     assert three > 2 * even
 
 
+def test_looked_at_all_along_more_variants_need_more_evidence_each() -> None:
+    two, four = (run_length(Design(0.1, 0.13, weights), runs=400).by_power for weights in ((1, 1), (1, 1, 1, 1)))
+    assert two is not None
+    assert four is not None
+    assert four > 2.1 * two  # twice for having half of the people in two of the arms, and more for three chances to be wrong
+
+
 def test_looked_at_all_along_it_takes_longer_at_most_but_many_are_over_before() -> None:
     design = Design(0.1, 0.13)
     long, fixed_people = run_length(design, runs=400), required_people(design)

@@ -225,6 +225,12 @@ def test_nothing_is_decided_of_arms_that_cannot_be_by_their_weights() -> None:
     assert (found.difference_interval, found.lift_interval) == ((-1, 1), (-1, None))
 
 
+def test_without_more_of_it_there_is_no_harm_however_few_came_to_the_baseline() -> None:
+    stratum = Stratum(0.5, 1_900, 570, 100, 30)
+    assert sequential.harm_p_value([stratum]) < 0.05
+    assert harm_p_value([stratum]) == 1
+
+
 def test_harm_is_asked_in_one_direction() -> None:
     more, less = (harm_p_value([Stratum(0.5, 10_000, mine, 10_000, other)]) for mine, other in ((80, 20), (20, 80)))
     assert more < 0.001
