@@ -14,6 +14,7 @@ from insight import fixed, sample_ratio, sequential
 from insight.experiment import Cohort, Counts, Experiment, Tally
 from insight.fixed import Arm
 from insight.sequential import Direction, Gains, by_difference
+from insight.wealth import log_mean
 
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -128,7 +129,7 @@ def ever(days: Flags) -> Flags:
 def log_fault(trials: Trials) -> Numbers:
     """Return the logarithm of each experiment's evidence against its sample ratio on each day, with one set of weights."""
     ((_, _, share),) = trials.world.epochs
-    return sample_ratio.log_mean(np.cumsum(trials.people, axis=1) @ sample_ratio.factors(list(share)))
+    return log_mean(np.cumsum(trials.people, axis=1) @ sample_ratio.factors(list(share)))
 
 
 def totals(trials: Trials, arm: int) -> tuple[Arm, Arm]:

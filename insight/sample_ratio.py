@@ -13,9 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Numbers = NDArray[np.float64]
+from insight.wealth import Numbers, log_mean
 
 Epoch = tuple[Mapping[str, float], Mapping[str, int]]  # the arms' weights, on any scale, and their people
 
@@ -38,13 +37,6 @@ def factors(weights: Sequence[float]) -> Numbers:
     )
     table: Numbers = np.log(held / held.sum(axis=1, keepdims=True) / expected).T
     return table
-
-
-def log_mean(wealth: Numbers) -> Numbers:
-    """Return the logarithm of the bettors' mean wealth (last axis) from the logarithm of each one's."""
-    most = wealth.max(axis=-1)
-    mean: Numbers = most + np.log(np.exp(wealth - most[..., np.newaxis]).mean(axis=-1))
-    return mean
 
 
 def log_evidence(epochs: Sequence[Epoch]) -> float:

@@ -28,11 +28,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from insight.intervals import as_difference, as_ratio, high_end, low_end
+from insight.wealth import Numbers, log_mean
 
-Numbers = NDArray[np.float64]
 Direction = Literal[1, -1]  # 1 bets that the variant converts more than the null says, -1 that it converts less
 
 EFFECTS = 0.005 * 2.0 ** np.arange(10)  # log odds ratios, from half a percent to beyond what may be bet
@@ -96,7 +95,7 @@ def log_evidence_by_day(cells: Numbers, shares: Numbers, gains: Gains, null: flo
     table = np.log1p(gains(null, shares, _middles(cells))[..., np.newaxis] * stakes)
     later = np.where(first[..., np.newaxis], 0.0, (cells[..., np.newaxis] * table).sum(axis=-2)).cumsum(axis=-2)
     wealth = later + _first(cells, shares, people, first, stakes, gains, null)
-    return _log_mean(wealth, EFFECT_WEIGHTS / EFFECT_WEIGHTS.sum())
+    return log_mean(wealth, EFFECT_WEIGHTS)
 
 
 def _middles(cells: Numbers) -> Numbers:
@@ -122,22 +121,14 @@ def _first(cells: Numbers, shares: Numbers, people: Numbers, first: Numbers, sta
     middles = np.broadcast_to(np.sin(ANGLES) ** 2, (*when.shape, len(ANGLES)))
     table = np.log1p(gains(null, share[..., np.newaxis], middles)[..., np.newaxis] * stakes[when][..., np.newaxis, :, :])
     wealth = (counts[..., np.newaxis, :, np.newaxis] * table).sum(axis=-2)
-    weights = ANGLE_WEIGHTS / ANGLE_WEIGHTS.sum()
     rates = [(counts[..., arm] + 0.5) / (counts[..., arm] + counts[..., arm + 1] + 1) for arm in (0, 2)]
     apart = np.abs(np.arcsin(np.sqrt((rates[0] + rates[1]) / 2))[..., np.newaxis] - ANGLES)
     near = apart <= np.sort(apart, axis=-1)[..., NEAREST - 1 : NEAREST]
     swapped = np.swapaxes(wealth, -1, -2)
-    whole, part = _log_mean(swapped, weights), _log_mean(np.where(near[..., np.newaxis, :], swapped, -np.inf), weights)
+    whole, part = log_mean(swapped, ANGLE_WEIGHTS), log_mean(np.where(near[..., np.newaxis, :], swapped, -np.inf), ANGLE_WEIGHTS)
     many = (counts.sum(axis=-1)[..., np.newaxis] > FEW * people)[..., np.newaxis]
     found = np.where(many, part[..., np.newaxis, :], whole[..., np.newaxis, :])
     return np.where((people > 0)[..., np.newaxis], found, 0.0)
-
-
-def _log_mean(wealth: Numbers, weights: Numbers) -> Numbers:
-    """Return the logarithm of the bettors' mean wealth (last axis) from the logarithm of each one's."""
-    most = wealth.max(axis=-1, keepdims=True)
-    mean: Numbers = most[..., 0] + np.log((np.exp(wealth - most) * weights).sum(axis=-1))
-    return mean
 
 
 def log_evidence(strata: Sequence[Stratum], gains: Gains, null: float, direction: Direction) -> float:
