@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic_core import from_json
 from rich.text import Text
 
 from commands.screen import Screen
@@ -30,20 +31,27 @@ if TYPE_CHECKING:
 console = Screen()
 ALL = "all"  # languages of a template
 
+Template = Annotated[str, typer.Argument(help="The template, as email/welcome, or welcome if that is only one.")]
+AsUser = Annotated[str, typer.Option("--user", help="Who reads it: any name of theirs in the store.")]
+Invented = Annotated[
+    str, typer.Option("--as", help='Somebody invented in place of --user: \'{"traits": {"name": "Ada"}}\', or a file of that.')
+]
+Channel = Annotated[str, typer.Option(help="The channel, where a name alone is on several.")]
+Data = Annotated[str, typer.Option(help="What the journey gives the message, as JSON.")]
+Said = Annotated[str, typer.Option(help="What the event that starts the journey says, as JSON.")]
+
 
 def preview(
-    template: Annotated[str, typer.Argument(help="The template, as email/welcome, or welcome if that is only one.")],
-    user: Annotated[str, typer.Option(help="Whom it is for: any name of theirs in the store.")] = "",
-    invented: Annotated[
-        str, typer.Option("--as", help='Somebody invented in place of --user: \'{"traits": {"name": "Ada"}}\', or a file of that.')
-    ] = "",
+    template: Template,
+    user: AsUser = "",
+    invented: Invented = "",
     journeys: Journeys = None,
-    channel: Annotated[str, typer.Option(help="The channel, where a name alone is on several.")] = "",
+    channel: Channel = "",
     locale: Annotated[
         str, typer.Option(help="Read it in this language in place of theirs, as pt-BR; `all`: in each that there is.")
     ] = "",
-    data: Annotated[str, typer.Option(help="What the journey gives the message, as JSON.")] = "",
-    event: Annotated[str, typer.Option(help="What the event that starts the journey says, as JSON.")] = "",
+    data: Data = "",
+    event: Said = "",
     at: Annotated[str, typer.Option(help="Fill it in at this moment, ISO 8601 with a zone; now unless given.")] = "",
     in_browser: Annotated[bool, typer.Option("--open", help="Write an e-mail's HTML to a file, and open that.")] = False,
     as_json: Json = False,
@@ -61,9 +69,9 @@ def preview(
     folder = journeys or settings.journeys
     load(folder)
     now = moment(at) or datetime.now(UTC)
-    wish = Wish(template, now, locale, json_object("--data", data), json_object("--event", event))
+    wish = Wish(template, now, locale, given_object("--data", data), given_object("--event", event))
     try:
-        found = asyncio.run(_preview(settings, folder, user, json_object("--as", written_there(invented)), channel, wish))
+        found = asyncio.run(_preview(settings, folder, user, given_object("--as", written_there(invented)), channel, wish))
     except (Unclear, BadTemplate) as why:
         raise typer.BadParameter(str(why)) from None
     files = [_written(each) for each in found] if in_browser else []
@@ -142,12 +150,15 @@ def _somebody(said: Mapping[str, Any], at: datetime) -> Person:
     )
 
 
-def json_object(option: str, text: str) -> dict[str, Any] | None:
+def given_object(option: str, text: str) -> dict[str, Any] | None:
     """Return the JSON object of an option, None where it is not given. Raises BadParameter for anything else."""
-    if not text:
-        return None
+    return json_object(option, text) if text else None
+
+
+def json_object(option: str, text: str) -> dict[str, Any]:
+    """Return the JSON object of an option. Raises BadParameter for anything else."""
     try:
-        read = json.loads(text)
+        read = from_json(text)
     except ValueError as error:
         raise typer.BadParameter(f"{option} is not JSON: {error}") from None
     if not isinstance(read, dict):

@@ -10,25 +10,25 @@ from typing import Annotated
 from uuid import uuid4
 
 import typer
-from sqlmodel import col, select
 
 from activities.outlets import close, configured, outlets
 from activities.render import BadTemplate
 from activities.transport import Content, Failure, Local, Parcel
 from commands.operating import Actor, operator
-from commands.previewing import json_object, written_there
+from commands.previewing import AsUser, Channel, Data, Invented, Said, Template, given_object, written_there
 from commands.previewing import person as person_meant
 from commands.screen import Screen
 from commands.seeing import Journeys
 from connecting import open_store
 from events.addresses import email_of, phone_of
 from events.operators import Operator
+from events.suppress import suppressed
 from loading import load
 from settings import Settings
 from store.hashing import hash_of
 from store.session import Store
 from store.suppressions import name_at
-from store.tables import Person, Suppression
+from store.tables import Person
 from studio.check import loaded
 from studio.preview import Shown, Unclear, Wish, meant, preview
 from workflows.traits import Misfit
@@ -50,17 +50,15 @@ class Test:
 
 
 def send_test(
-    template: Annotated[str, typer.Argument(help="The template, as email/welcome, or welcome if that is only one.")],
+    template: Template,
     to: Annotated[str, typer.Option(help="Where it goes: an e-mail address, or a number for a text.")],
-    user: Annotated[str, typer.Option(help="As whom it is read: any name of theirs in the store.")] = "",
-    invented: Annotated[
-        str, typer.Option("--as", help='Somebody invented in place of --user: \'{"traits": {"name": "Ada"}}\', or a file of that.')
-    ] = "",
+    user: AsUser = "",
+    invented: Invented = "",
     journeys: Journeys = None,
-    channel: Annotated[str, typer.Option(help="The channel, where a name alone is on several.")] = "",
+    channel: Channel = "",
     locale: Annotated[str, typer.Option(help="In this language in place of theirs, as pt-BR.")] = "",
-    data: Annotated[str, typer.Option(help="What the journey gives the message, as JSON.")] = "",
-    event: Annotated[str, typer.Option(help="What the event that starts the journey says, as JSON.")] = "",
+    data: Data = "",
+    event: Said = "",
     live: Annotated[bool, typer.Option("--live", help="Deliver it through the configured provider, to that address.")] = False,
     reason: Annotated[str, typer.Option(help="Why; it is recorded.")] = "to see it arrive",
     actor: Actor = "",
@@ -74,14 +72,14 @@ def send_test(
     folder = journeys or settings.journeys
     load(folder)
     now = datetime.now(UTC)
-    shipment, wish = loaded(folder, now), Wish(template, now, locale, json_object("--data", data), json_object("--event", event))
+    shipment, wish = loaded(folder, now), Wish(template, now, locale, given_object("--data", data), given_object("--event", event))
 
     async def work() -> str:
         store = open_store(settings)
         try:
             asked = replace(wish, template=meant(shipment, template, channel))
             address = _address(asked.template.partition("/")[0], to)
-            somebody = await person_meant(store, user, json_object("--as", written_there(invented)), now)
+            somebody = await person_meant(store, user, given_object("--as", written_there(invented)), now)
             shown = await preview(store, settings, shipment, somebody, asked)
             mine = settings.model_copy(update={"live": live, "allow_recipients": [address]})
             return await _sent(store, mine, Test(shown, somebody, address, operator(actor, reason)))
@@ -115,15 +113,12 @@ async def _sent(store: Store, settings: Settings, test: Test) -> str:
     parcel = _parcel(test)
     try:
         async with store.write() as session:
-            connection = await session.connection()
-            name = name_at(test.shown.channel, test.to)
-            address = hash_of(connection, name)
-            refused = select(Suppression.cause).where(
-                Suppression.address == address, col(Suppression.channel).in_((test.shown.channel, "*"))
-            )
-            if cause := (await session.exec(refused)).first():
-                raise typer.BadParameter(f"--to: nothing may go to {test.to} ({cause}); see `sojourn suppressions`")
-            details = {"template": test.shown.template, "to": address, "locale": test.shown.locale}
+            connection, channel = await session.connection(), test.shown.channel
+            name = name_at(channel, test.to)
+            causes = [each["cause"] for each in await suppressed(connection, [name]) if each["channel"] in (channel, "*")]
+            if causes:
+                raise typer.BadParameter(f"--to: nothing may go to {test.to} ({causes[0]}); see `sojourn suppressions`")
+            details = {"template": test.shown.template, "to": hash_of(connection, name), "locale": test.shown.locale}
             session.add(test.operator.did("send_test", person_id=test.person.id, subject=parcel.key, details=details))
             if isinstance(outlet, Local):
                 outlet.write(session, parcel)

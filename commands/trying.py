@@ -13,10 +13,10 @@ from typing import Annotated, Any
 
 import httpx
 import typer
-from pydantic_core import from_json
 from rich.text import Text
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
+from commands.previewing import json_object
 from commands.screen import Screen
 from commands.seeing import Journeys, journey_named
 from connecting import connect, open_store
@@ -53,7 +53,7 @@ def try_journey(
     load(folder)
     definition = journey_named(journey)
     addresses = dict(map(_address, to))
-    tried = _tried(definition, addresses, _object("--event", event), _object("--traits", traits), timezone, locale)
+    tried = _tried(definition, addresses, json_object("--event", event), json_object("--traits", traits), timezone, locale)
     os.environ["SOJOURN_BANNER"] = BANNER.format(journey=journey)
     os.environ["SOJOURN_ALLOW_RECIPIENTS"] = json.dumps(list(addresses.values()))
     asyncio.run(_play(Options(None, port, ui_port, folder, live), tried, pause))
@@ -81,16 +81,6 @@ def _address(said: str) -> tuple[str, str]:
     except Misfit:
         neither = f"--to {said} is neither an e-mail address nor a phone number with its country code, such as +4915112345678"
         raise typer.BadParameter(neither) from None
-
-
-def _object(option: str, said: str) -> Mapping[str, Any]:
-    try:
-        found = from_json(said)
-    except ValueError as error:
-        raise typer.BadParameter(f"{option} is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise typer.BadParameter(f"{option} is not a JSON object")
-    return found
 
 
 async def _play(options: Options, tried: Tried, pause: float) -> None:
@@ -156,7 +146,7 @@ async def _asked(trial: Trial, where: str, pause: float, waiting: Waiting, heard
 
 
 def _event(trial: Trial, name: str, properties: str) -> Event:
-    return event_of(trial.tried.definition, name, _object(name, properties or "{}"), trial.tried.trigger)
+    return event_of(trial.tried.definition, name, json_object(name, properties or "{}"), trial.tried.trigger)
 
 
 def _at(moment: datetime, where: str) -> str:

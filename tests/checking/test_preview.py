@@ -257,6 +257,18 @@ def test_a_test_that_cannot_be_sent_is_told_why(
     assert (told.exit_code, why in " ".join(told.output.replace("│", " ").split())) == (2, True), told.output
 
 
+def test_no_test_goes_to_an_address_that_is_suppressed(database: str, shipment: Shipment, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada()
+    monkeypatch.setattr(sending, "load", lambda folder: None)  # they are loaded, under another name
+    CliRunner().invoke(cli.app, ["suppressions", "add", "email", "me@ours.io", "--reason", "asked"])
+    words = ["send-test", "email/welcome", "--user", "ada", "--journeys", str(shipment.folder), "--to"]
+
+    told = [CliRunner().invoke(cli.app, [*words, to], env={"COLUMNS": "400"}) for to in ("Me@ours.io", "you@ours.io")]
+
+    assert [each.exit_code for each in told] == [2, 0], told
+    assert "nothing may go to Me@ours.io (manual)" in told[0].output
+
+
 def test_what_the_event_leaves_out_reads_as_it_is_declared(sojourn: Sojourn) -> None:
     ada()
     told = json.loads(sojourn("nudge", "--user", "ada", "--event", '{"area": "src"}', "--json"))
