@@ -28,6 +28,7 @@ FOR_THE_READER = ("locale", "language", "direction", "region", "brand", "unsubsc
 OWN_NAMES = frozenset(("user", "event", "now", "did", "journey", *FOR_THE_READER))
 EXTENSIONS: Mapping[str, Sequence[str]] = {"email": ("mjml", "md"), "webhook": ("json",)}
 TERMS = ("topic", "expires")  # what holds of a message whoever reads it: no templates themselves
+A_MOMENT = "write a day or a moment of ISO 8601, such as 2026-12-24 or 2026-12-24T18:00"
 HEADERS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {  # by channel: what a header must say, and what it may
     "email": (frozenset(("subject",)), frozenset(("preheader", "layout", "why", *TERMS))),
     "sms": (frozenset(), frozenset(("why", *TERMS))),
@@ -84,6 +85,7 @@ def _filled(library: Library, channel: str, words: Words, occasion: Occasion, de
     token = reader.set(Reader(occasion.zone, conventions))
     try:
         header = _header(channel, words, variables)
+        _refuse_another_topic(words, header, occasion)
         until = _until(words, header, occasion)
         body = words.body.render(variables).strip()
         if channel == "webhook":
@@ -138,18 +140,22 @@ def _header(channel: str, words: Words, variables: Mapping[str, Any]) -> dict[st
     return {name: _line(words, name, variables) for name in words.header}
 
 
-def _until(words: Words, header: Mapping[str, str], occasion: Occasion) -> datetime | None:
-    """Return when what the message says is over: a day ends at midnight where the reader is. Refuses another topic's words."""
+def _refuse_another_topic(words: Words, header: Mapping[str, str], occasion: Occasion) -> None:
+    """Refuse words about one topic on another: their readers have not been asked about that one."""
     if "topic" in header and occasion.topic and header["topic"] != occasion.topic:
         other = f"{words.name}: its words are on {header['topic']}, and {occasion.journey} sends them on {occasion.topic}"
         raise BadTemplate(other, f"{words.name}: topic")
+
+
+def _until(words: Words, header: Mapping[str, str], occasion: Occasion) -> datetime | None:
+    """Return when what the message says is over: a day ends at midnight where the reader is."""
     if "expires" not in header:
         return None
     try:
         return moment_written(header["expires"], occasion.zone)
     except ValueError:
-        needed = "write a day or a moment of ISO 8601, such as 2026-12-24 or 2026-12-24T18:00"
-        raise BadTemplate(f"{words.name}: expires is {header['expires']!r}; {needed}", f"{words.name}: expires: {needed}") from None
+        wrong = f"{words.name}: expires is {header['expires']!r}; {A_MOMENT}"
+        raise BadTemplate(wrong, f"{words.name}: expires: {A_MOMENT}") from None
 
 
 def endings(channel: str) -> Sequence[str]:

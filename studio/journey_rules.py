@@ -220,7 +220,7 @@ def sensitive_data(read: Read) -> Iterator[Complaint]:
         pieces = node.values if isinstance(node, ast.Dict) else _of_message(read, node)
         for piece in filter(None, pieces):
             names = [bound[each.id] for each in ast.walk(piece) if isinstance(each, ast.Name) and each.id in bound]
-            for trait in dict.fromkeys([*(trait for trait in _traits(read, piece) if is_sensitive(trait)), *names]):
+            for trait in dict.fromkeys([*(trait for trait in _traits(piece) if is_sensitive(trait)), *names]):
                 why = f"it gives a message the trait {trait}, which is sensitive"
                 yield piece.lineno, why, "decide by it which message is sent, and keep it out of what the message is given"
 
@@ -237,10 +237,10 @@ def _bound(read: Read) -> Iterator[tuple[str, str]]:
     for node in read.code.walk():
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=value) | ast.NamedExpr(target=ast.Name(id=name), value=value):
-                yield from ((name, trait) for trait in _traits(read, value))
+                yield from ((name, trait) for trait in _traits(value))
 
 
-def _traits(read: Read, piece: ast.AST) -> Iterator[str]:
+def _traits(piece: ast.AST) -> Iterator[str]:
     """Yield the traits whose value an expression asks for, by their names."""
     for node in ast.walk(piece):
         match node:

@@ -13,11 +13,9 @@ MOST = 0.5  # of the templates that are in a language, for it to be expected of 
 def languages(shipment: Shipment) -> Mapping[str, frozenset[str]]:
     """Return the language tags that each template which is sent to people has a file for."""
     return {
-        template: frozenset(
-            file.removeprefix(template).split(".")[1:-1][0] for file in files if file.removeprefix(template).count(".") > 1
-        )
+        template: frozenset(tag for tag, _ in files if tag)
         for template in sorted(shipment.sent)
-        if template.partition("/")[0] not in TO_SYSTEMS and (files := shipment.of(template))
+        if template.partition("/")[0] not in TO_SYSTEMS and (files := shipment.by_language(template))
     }
 
 

@@ -107,8 +107,7 @@ def meant(shipment: Shipment, name: str, channel: str = "") -> str:
 
 def spoken(shipment: Shipment, template: str, default: str) -> list[str]:
     """Return the languages that a template is in, the one of the file that names none first."""
-    named = [file.removeprefix(template).split(".")[1:-1] for file in shipment.of(template)]
-    return list(dict.fromkeys(tag[0] if tag else default for tag in named))
+    return list(dict.fromkeys(tag or default for tag, _ in shipment.by_language(template)))
 
 
 async def preview(store: Store, settings: Settings, shipment: Shipment, person: Person, wish: Wish) -> Shown:

@@ -82,10 +82,14 @@ class Shipment:
 
     def of(self, template: str) -> Sequence[str]:
         """Return a template's files, one a language, the one that names none first."""
+        return [file for _, file in self.by_language(template)]
+
+    def by_language(self, template: str) -> Sequence[tuple[str, str]]:
+        """Return a template's files, each after its language tag: '' for the one that names none, which is the first."""
         ending = "|".join(endings(template.partition("/")[0]))
         fits = re.compile(rf"{re.escape(template)}(?:\.([^./]+))?\.(?:{ending})")
         found = [(match[1] or "", file) for file in self.files if (match := fits.fullmatch(file))]
-        return [file for tag, file in sorted(found) if not tag or language_tags(tag)[:1] == [tag]]
+        return [(tag, file) for tag, file in sorted(found) if not tag or language_tags(tag)[:1] == [tag]]
 
     def path(self, file: str) -> str:
         """Return where a template file is."""

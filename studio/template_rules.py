@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from zoneinfo import ZoneInfo
 
-from activities.render import FOR_THE_READER, HEADERS, OWN_NAMES, endings, moment_written
+from activities.render import A_MOMENT, FOR_THE_READER, HEADERS, OWN_NAMES, endings, moment_written
 from activities.templates import Parsed
 from studio.broken import Fault, faults, is_mjml
 from studio.languages import expected, languages
@@ -107,8 +107,7 @@ def words_that_are_over(shipment: Shipment) -> Iterator[Complaint]:
             try:
                 over = moment_written(text, ZoneInfo("UTC")) <= shipment.now
             except ValueError:
-                needed = "write a day or a moment of ISO 8601, such as 2026-12-24 or 2026-12-24T18:00"
-                yield shipment.path(file), line, f"expires is {text!r}, which is neither a day nor a moment", needed
+                yield shipment.path(file), line, f"expires is {text!r}, which is neither a day nor a moment", A_MOMENT
                 continue
             if over:
                 yield shipment.path(file), line, f"it is over since {text}", "give it new words, or take it out of its journey"
